@@ -8,11 +8,13 @@ use std::time::Duration;
 use berth_config::Port;
 use berth_core::clock::Uptime;
 use berth_core::message::container::{ContainerId, Creation, FoundContainer, RunningContainer};
+use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, JobKind};
+use berth_core::message::output::{AppOutput, Unavailable};
 use berth_core::message::release::{BoardState, HeldLock, Release, ReleaseId, Verdict};
 
-use crate::sim::{config, exited, failure, refused};
+use crate::sim::{config, exited, failure, refused, wrote};
 
 /// What befalls every container of an image's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,10 @@ pub(crate) struct Documents {
     pub(crate) board: BTreeMap<ReleaseId, BoardState>,
     /// Verdicts that this instance wrote.
     pub(crate) verdicts: Vec<(ReleaseId, Verdict, String)>,
+    /// The app's last lines in each of them.
+    pub(crate) outputs: Vec<Option<AppOutput>>,
+    /// For the engine to return the app's last lines, beyond the usual.
+    pub(crate) reading: Duration,
     /// Until when others hold every lock.
     pub(crate) busy_until: Uptime,
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
@@ -50,6 +56,8 @@ pub(crate) struct Documents {
     pub(crate) flaws: BTreeMap<String, Flaw>,
     pub(crate) containers: BTreeMap<ContainerId, Container>,
     created: u32,
+    /// The containers, by the order of their creation, that were created although the engine did not answer.
+    pub(crate) lost: BTreeSet<u32>,
 }
 
 impl Documents {
@@ -107,7 +115,12 @@ impl Documents {
             Job::ReleaseLock { .. } => Event::LockReleased,
             Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
             Job::TakeBackMark { .. } => Event::Unmarked,
-            Job::WriteVerdict { release, verdict, reason, .. } => {
+            Job::ReadOutput { id, .. } => Event::OutputRead(match self.containers.get(id) {
+                Some(container) => wrote(&format!("{} wrote this", container.creation.config.version())),
+                None => AppOutput::none(Unavailable::ContainerRemoved),
+            }),
+            Job::WriteVerdict { release, verdict, reason, output, .. } => {
+                self.outputs.push(output.clone());
                 self.verdicts.push((release.clone(), *verdict, reason.clone()));
                 let state = self.board.entry(release.clone()).or_default();
                 match verdict {
@@ -118,14 +131,21 @@ impl Documents {
             }
             Job::CreateContainer(creation) => {
                 let name = creation.config.container_name();
-                assert!(
-                    self.containers.values().all(|one| one.creation.config.container_name() != name),
-                    "the name {name} is taken"
-                );
+                if self.containers.values().any(|one| one.creation.config.container_name() == name) {
+                    assert!(!self.lost.is_empty(), "the name {name} is taken");
+                    return Some(failure(JobKind::CreateContainer, ErrorClass::Transient, "the name is in use"));
+                }
                 self.created += 1;
                 let id = ContainerId(format!("container{}", self.created));
                 let container = Container { creation: creation.as_ref().clone(), started: None };
                 self.containers.insert(id.clone(), container);
+                if self.lost.contains(&self.created) {
+                    return Some(failure(
+                        JobKind::CreateContainer,
+                        ErrorClass::Transient,
+                        "connection closed mid-response",
+                    ));
+                }
                 Event::ContainerCreated(id)
             }
             Job::StopContainer { id, .. } => {
@@ -159,11 +179,7 @@ impl Documents {
     /// Starts a container, `usual` as the engine shows one.
     pub(crate) fn start(&mut self, id: &ContainerId, usual: RunningContainer, now: Uptime) -> Event {
         let Some(container) = self.containers.get_mut(id) else {
-            return failure(
-                berth_core::message::job::JobKind::StartContainer,
-                berth_core::message::error::ErrorClass::Gone,
-                "no such container",
-            );
+            return failure(JobKind::StartContainer, ErrorClass::Gone, "no such container");
         };
         container.started = Some(now);
         let published = published(&container.creation);

@@ -8,6 +8,7 @@ use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::output::Unavailable;
 use berth_core::message::release::{BoardState, Verdict};
 use berth_core::view::{GateStage, PhaseName, Status};
 use expect_test::expect;
@@ -231,7 +232,9 @@ fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
         140.869  release ProbeFailed connection refused
         145.879  release ProbeFailed connection refused
         150.889  release ProbeFailed connection refused
+        150.889  release > ReadOutput container2
         150.889  release > RegisterTarget web:21755
+        150.894  release OutputRead 1 line
         150.949  release TargetRegistered
         155.899  release ProbeFailed connection refused
         158.341  release > DescribeTargets web:21755
@@ -247,7 +250,7 @@ fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
         161.615  release LockReleased
         161.635  release TargetDeregistered
         181.635  release > DescribeTargets web:25346
-        181.635  release > Cancel 289
+        181.635  release > Cancel 290
         181.635  release > Cancel 119
         181.635  release > RemoveContainer container2 within 30s
         181.935  release ContainerRemoved
@@ -266,6 +269,71 @@ fn within_the_bake_the_old_container_is_started_again() {
         assert_eq!(life.view().status, Status::Ok);
         let gap = life.view().releases.unwrap().last.unwrap().gap_seconds.unwrap();
         assert!(gap < 3.0, "{gap}");
+    }
+}
+
+/// A v2 that fails before the move, and one that fails in the bake.
+const FAILURES: [(fn(&str) -> String, &[Flaw]); 3] = [
+    (by_targets, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(40))]),
+    (by_readiness, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(12))]),
+    (by_restart, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(12))]),
+];
+
+#[test]
+fn a_bad_verdict_has_what_the_new_container_wrote_last() {
+    for (document, flaws) in FAILURES {
+        for flaw in flaws {
+            let slowly = |documents: &mut Documents| documents.reading = secs(4);
+            let life = flawed(document, *flaw).with_documents(slowly).run(secs(600));
+            let outputs: Vec<_> = life.documents.outputs.iter().flatten().map(|output| output.lines.clone()).collect();
+            assert_eq!(outputs, [["v2 wrote this"]], "{flaw:?}\n{}", life.trace());
+            let last = life.view().releases.unwrap().last.unwrap();
+            assert_eq!(last.output.unwrap().lines, ["v2 wrote this"]);
+            // A container that is removed has no lines any more.
+            let read = life.trace().find("OutputRead").expect("it was read");
+            let removed = life.trace().rfind("> RemoveContainer").expect("it was removed");
+            assert!(read < removed, "{flaw:?}\n{}", life.trace());
+            assert_eq!((tags(&life), life.documents.containers.len()), (vec!["v1".to_owned()], 1), "{}", life.trace());
+            assert_eq!(life.view().phase, PhaseName::Serve);
+        }
+    }
+}
+
+#[test]
+fn the_last_lines_hold_no_traffic_up_and_are_not_waited_for_for_ever() {
+    for (document, flaws) in FAILURES {
+        for flaw in flaws {
+            let back = |reading| {
+                let life = flawed(document, *flaw).with_documents(|documents| documents.reading = reading);
+                let life = life.run(secs(600));
+                // The start of the old container, or its registration.
+                let moves = life.trace().lines().filter(|line| {
+                    line.contains("> StartContainer container1") || line.contains("> RegisterTarget web:21755")
+                });
+                (moves.map(str::to_owned).collect::<Vec<_>>(), life)
+            };
+            let ((at_once, quick), (while_it_is_read, late)) = (back(secs(0)), back(secs(500)));
+            assert_eq!(at_once, while_it_is_read, "{flaw:?}\n{}", late.trace());
+            assert_eq!(verdicts(&late), verdicts(&quick), "{flaw:?}\n{}", late.trace());
+            let output = late.documents.outputs.iter().flatten().next().expect("why there are none");
+            assert_eq!(output.unavailable, Some(Unavailable::EngineFailed), "{flaw:?}\n{}", late.trace());
+        }
+    }
+}
+
+#[test]
+fn a_creation_whose_answer_is_lost_is_no_bad_release() {
+    // By readiness the new container is created twice: to prove itself, and to serve.
+    for (document, created) in
+        [(by_targets as fn(&str) -> String, 2), (by_readiness, 2), (by_readiness, 3), (by_restart, 2)]
+    {
+        let lost = |documents: &mut Documents| documents.lost = [created].into();
+        let life = good(document).with_documents(lost).run(secs(600));
+        assert_eq!(tags(&life), ["v2"], "{created}\n{}", life.trace());
+        assert!(verdicts(&life).iter().all(|(verdict, _)| *verdict == Verdict::Ok), "{:?}", verdicts(&life));
+        assert_eq!(life.documents.containers.len(), 1, "{created}\n{}", life.trace());
+        // The boot has looked as well.
+        assert_eq!(life.count(JobKind::FindContainers), 2, "{created}\n{}", life.trace());
     }
 }
 

@@ -105,7 +105,7 @@ pub(crate) struct Sim {
 }
 
 /// Whole seconds.
-pub(crate) fn secs(seconds: u64) -> Duration {
+pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -525,6 +525,7 @@ impl Sim {
                     Answer::After(delay, _) => delay,
                     Answer::Never => return None,
                 };
+                let delay = if matches!(job, Job::ReadOutput { .. }) { delay + self.documents.reading } else { delay };
                 Some(Answer::After(delay, self.documents.answer(job, now)?))
             }
         }

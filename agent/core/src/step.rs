@@ -195,6 +195,11 @@ impl<T> Step<T> {
         self.get().is_some()
     }
 
+    /// Whether it began, however it went.
+    pub fn has_begun(&self) -> bool {
+        self.began.is_some()
+    }
+
     /// Whether it began and has neither succeeded nor been given up.
     pub fn is_under_way(&self) -> bool {
         self.began.is_some() && self.ended.is_none()

@@ -267,15 +267,15 @@ impl Releases {
     }
 
     /// The end of a replacement that is no release.
-    pub fn note(&mut self, verdict: Verdict, reason: &str, gap: Option<Duration>, now: Uptime) {
-        self.history.note(None, verdict == Verdict::Ok, reason, gap, now);
+    pub fn note(&mut self, end: &ReleaseEnd, now: Uptime) {
+        self.history.note(None, end, now);
     }
 
     /// The end of a release here, good or bad.
     pub fn conclude(&mut self, mut gate: Gate, id: ReleaseId, end: ReleaseEnd, now: Uptime) {
-        let ReleaseEnd { verdict, reason, output, gap } = end;
+        self.history.note(Some(&id), &end, now);
+        let ReleaseEnd { verdict, reason, output, .. } = end;
         let is_good = verdict == Verdict::Ok;
-        self.history.note(Some(&id), is_good, &reason, gap, now);
         gate.conclude(verdict, reason, output, now);
         self.closing.push(gate);
         self.judge(id.clone());

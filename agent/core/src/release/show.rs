@@ -1,10 +1,8 @@
 //! How releases are shown.
 
-use std::time::Duration;
-
-use super::{Next, Releases};
+use super::{Next, ReleaseEnd, Releases};
 use crate::clock::Uptime;
-use crate::message::release::ReleaseId;
+use crate::message::release::{ReleaseId, Verdict};
 use crate::view::{GateStage, LastReleaseView, NextReleaseView, RefusedReleaseView, ReleasesView};
 
 /// What was counted and how the last release ended, for people.
@@ -16,22 +14,17 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn note(
-        &mut self,
-        release: Option<&ReleaseId>,
-        is_good: bool,
-        reason: &str,
-        gap: Option<Duration>,
-        now: Uptime,
-    ) {
+    pub(super) fn note(&mut self, release: Option<&ReleaseId>, end: &ReleaseEnd, now: Uptime) {
+        let is_good = end.verdict == Verdict::Ok;
         let count = if is_good { &mut self.succeeded } else { &mut self.failed };
         *count = count.saturating_add(1);
         self.last = Some(LastReleaseView {
             release: release.map(ToString::to_string),
             is_good,
-            reason: reason.to_owned(),
+            reason: end.reason.clone(),
             at_seconds: now.0.as_secs_f64(),
-            gap_seconds: gap.map(|gap| gap.as_secs_f64()),
+            gap_seconds: end.gap.map(|gap| gap.as_secs_f64()),
+            output: end.output.clone(),
         });
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use crate::message::output::AppOutput;
+
 /// The releases of an instance that follows a document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -60,6 +62,8 @@ pub struct LastReleaseView {
     pub at_seconds: f64,
     /// For how long no container took requests, between the old and the new one; null if one always did.
     pub gap_seconds: Option<f64>,
+    /// What the new container wrote last, if it was rolled back and had one.
+    pub output: Option<AppOutput>,
 }
 
 /// A document that needs new instances.

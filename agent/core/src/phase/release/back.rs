@@ -8,6 +8,7 @@ use crate::clock::Uptime;
 use crate::message::job::Job;
 use crate::message::release::Verdict;
 use crate::outbox::Outbox;
+use crate::release::ReleaseEnd;
 use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::StepName;
@@ -22,11 +23,9 @@ impl Swap {
 
     /// The new container is a bad one.
     pub(super) fn fail(&mut self, reason: String, outbox: &mut Outbox, now: Uptime) {
-        if let Some(other) = self.other.as_mut().filter(|other| other.is_up() && self.before.is_none()) {
-            other.read_output(outbox, now);
-        }
+        self.read_output(outbox, now);
         if self.is_untouched() {
-            self.conclude(Verdict::Bad, reason, now);
+            self.condemn(reason, now);
             return self.undo(outbox, now);
         }
         self.go_back(Return { reason, is_bad: true }, outbox, now);
@@ -39,7 +38,10 @@ impl Swap {
         }
         match std::mem::replace(&mut self.cause, SwapCause::Rest) {
             SwapCause::Release(next) => self.serve.past.releases.put_back(*next, outbox, now),
-            SwapCause::Secrets => self.serve.past.releases.note(Verdict::Bad, reason, None, now),
+            SwapCause::Secrets => {
+                let end = ReleaseEnd { verdict: Verdict::Bad, reason: reason.to_owned(), output: None, gap: None };
+                self.serve.past.releases.note(&end, now);
+            }
             SwapCause::Rest => {}
         }
         self.undo(outbox, now);
@@ -126,7 +128,7 @@ impl Swap {
     /// The verdict of a release that was taken back.
     fn end(&mut self, back: Return, now: Uptime) {
         if back.is_bad {
-            return self.conclude(Verdict::Bad, back.reason, now);
+            return self.condemn(back.reason, now);
         }
         if let SwapCause::Release(mut next) = std::mem::replace(&mut self.cause, SwapCause::Rest) {
             next.gate.retract(now);
@@ -142,29 +144,28 @@ impl Swap {
         self.other = Some(new);
     }
 
-    /// The new one is removed from the ports of the old one, which starts again.
+    /// The new one is stopped, and leaves its ports to the old one, which starts again. It is removed when it is known what it wrote last.
     fn revive(&mut self, back: Return, outbox: &mut Outbox, now: Uptime) {
         outbox.emit(Job::WipeSecrets);
-        let mut removal = Step::new(StepName::Clearing, FAR);
-        let created = self.created.take();
-        if let Some(other) = &mut self.other {
-            other.halt(outbox);
-        }
+        let mut stop = Step::new(StepName::Clearing, FAR);
         let timeout = self.config.stop_timeout;
-        match self.other.as_ref().map(|other| other.id().clone()).or(created) {
-            Some(id) => removal.emit(Job::RemoveContainer { id, timeout }, outbox, now),
-            None => removal.done((), now),
+        match &mut self.other {
+            Some(other) => {
+                other.halt(outbox);
+                stop.emit(Job::StopContainer { id: other.id().clone(), timeout, for_good: true }, outbox, now);
+            }
+            None => stop.done((), now),
         }
         self.until = now + timeout.saturating_add(ENGINE);
-        self.stage = SwapStage::Reviving { removal, back };
+        self.stage = SwapStage::Reviving { stop, back };
     }
 
     pub(super) fn advance_revival(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
         let is_late = self.until <= now;
         match &mut self.stage {
-            SwapStage::Reviving { removal, back } => {
-                if removal.is_done() || is_late {
-                    removal.cancel(outbox);
+            SwapStage::Reviving { stop, back } => {
+                if stop.is_done() || is_late {
+                    stop.cancel(outbox);
                     let back = back.clone();
                     self.serve.app_mut().resume(outbox, now);
                     let limit = self.serve.past.config.probe.start_limit(None);
@@ -172,10 +173,11 @@ impl Swap {
                     self.stage = SwapStage::Recovering(back);
                     return true;
                 }
-                if removal.is_due(now)
+                if stop.is_due(now)
                     && let Some(id) = self.other.as_ref().map(App::id).cloned()
                 {
-                    removal.emit(Job::RemoveContainer { id, timeout: self.config.stop_timeout }, outbox, now);
+                    let timeout = self.config.stop_timeout;
+                    stop.emit(Job::StopContainer { id, timeout, for_good: true }, outbox, now);
                 }
                 false
             }
@@ -189,8 +191,7 @@ impl Swap {
                     to.get_or_insert(now);
                 }
                 self.end(back, now);
-                self.other = None;
-                self.stage = SwapStage::Done;
+                self.remove_other(SwapStage::Removing, outbox, now);
                 true
             }
             _ => false,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use berth_config::{Config, Placement, TrafficMove};
 
+use super::creating::Creating;
 use super::{Fetch, Swap, SwapCause, SwapStage};
 use crate::app::{App, Recipe};
 use crate::clock::Uptime;
 use crate::connections::Connections;
-use crate::message::container::Creation;
 use crate::message::event::Event;
 use crate::message::input::Input;
 use crate::message::job::Job;
@@ -73,20 +73,8 @@ impl Swap {
                     self.fail(reason, outbox, now);
                 }
             }
-            SwapStage::Creating(step) => match step.answer(input) {
-                Some(Event::ContainerCreated(id)) => {
-                    let id = id.clone();
-                    self.created = Some(id.clone());
-                    step.done(id, now);
-                }
-                Some(Event::Failed(_, error)) if error.is_transient() => step.retry(error, outbox, now),
-                Some(Event::Failed(_, error)) => {
-                    let reason = error.to_string();
-                    self.fail(reason, outbox, now);
-                }
-                _ => {} // no answer to it
-            },
-            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
+            SwapStage::Creating(_) => self.take_creation(input, outbox, now),
+            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { stop: step, .. } => {
                 match step.answer(input) {
                     Some(Event::Failed(_, error)) if error.is_transient() => step.retry(error, outbox, now),
                     // What cannot be removed is found and removed by a later boot.
@@ -115,7 +103,7 @@ impl Swap {
                     self.serve.past.targets.choose_again();
                     self.stage = SwapStage::Choosing;
                 } else {
-                    self.stage = SwapStage::Creating(Step::new(StepName::Create, FAR));
+                    self.stage = SwapStage::Creating(Box::new(Creating::new()));
                 }
                 true
             }
@@ -141,26 +129,7 @@ impl Swap {
                 false
             }
             SwapStage::Choosing => self.choose(is_late, outbox, now),
-            SwapStage::Creating(step) if step.is_done() => self.created(outbox, now),
-            SwapStage::Creating(step) => {
-                if is_late {
-                    let last = step.error().unwrap_or("no answer came").to_owned();
-                    self.fail(format!("the container is not created in time: {last}"), outbox, now);
-                    return true;
-                }
-                if step.is_due(now) {
-                    let Some(identity) = self.serve.past.identity.clone() else { return false };
-                    let creation = Creation {
-                        config: self.config.clone(),
-                        identity,
-                        image: self.image.clone(),
-                        facts: self.facts.clone().unwrap_or_default(),
-                        ports: self.ports.clone(),
-                    };
-                    step.emit(Job::CreateContainer(Box::new(creation)), outbox, now);
-                }
-                false
-            }
+            SwapStage::Creating(_) => self.create(is_late, outbox, now),
             SwapStage::Proving { .. } => self.prove(outbox, now),
             SwapStage::Clearing(step) if step.is_done() || is_late => {
                 step.cancel(outbox);
@@ -178,7 +147,8 @@ impl Swap {
             SwapStage::Returning(_) => self.advance_return(outbox, now),
             SwapStage::Reviving { .. } | SwapStage::Recovering(_) => self.advance_revival(outbox, now),
             SwapStage::Retiring { .. } => self.advance_retirement(outbox, now),
-            SwapStage::Removing(step) if step.is_done() || is_late => {
+            // Its verdict comes first.
+            SwapStage::Removing(step) if (step.is_done() || is_late) && self.bad.is_none() => {
                 step.cancel(outbox);
                 self.other = None;
                 self.stage = SwapStage::Done;
@@ -205,7 +175,7 @@ impl Swap {
         match past.targets.choose(&self.config, &identity, &self.image, outbox, now) {
             Some(ports) => {
                 self.ports = ports;
-                self.stage = SwapStage::Creating(Step::new(StepName::Create, FAR));
+                self.stage = SwapStage::Creating(Box::new(Creating::new()));
                 true
             }
             None if is_late => {
@@ -217,13 +187,12 @@ impl Swap {
     }
 
     /// The container is there. Beside the old one it starts at once; in its place, when the old one has let go.
-    fn created(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+    pub(super) fn created(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.traffic == TrafficMove::Targets || self.config.placement.is_unpublished {
             self.start(outbox, now);
         } else {
             self.confirm(now);
         }
-        true
     }
 
     /// The board knows: traffic moves, or the lock is given back.

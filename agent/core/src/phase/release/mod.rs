@@ -24,18 +24,20 @@ use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
 use crate::phase::serve::{Serve, ServeNext};
-use crate::release::{Next, ReleaseEnd};
+use crate::release::Next;
 use crate::step::Step;
 use crate::targets::HostPorts;
 
 use stage::{Fetch, Return, SwapStage};
 
 mod back;
+mod creating;
 mod forward;
 mod moving;
 mod retire;
 mod show;
 mod stage;
+mod verdict;
 
 /// For the engine beyond the app's own times.
 const ENGINE: Duration = Duration::from_secs(150);
@@ -67,6 +69,8 @@ pub struct Swap {
     last_look: Option<Uptime>,
     /// Since when no container takes requests, and until when none did.
     gap: Option<(Uptime, Option<Uptime>)>,
+    /// Why the release is bad: the verdict waits for what the new container wrote last.
+    bad: Option<String>,
 }
 
 /// Why a container is replaced.
@@ -159,6 +163,7 @@ impl Swap {
             before: None,
             last_look: None,
             gap: None,
+            bad: None,
         }
     }
 
@@ -184,6 +189,7 @@ impl Swap {
         }
         self.take(input, outbox, now);
         self.follow(outbox, now);
+        self.settle_verdict(now);
         self.advance(outbox, now);
         if matches!(self.stage, SwapStage::Done) { SwapNext::Serve } else { SwapNext::Stay }
     }
@@ -262,24 +268,6 @@ impl Swap {
         self.advance(outbox, now);
     }
 
-    /// The verdict, and the lock is given back.
-    fn conclude(&mut self, verdict: Verdict, reason: String, now: Uptime) {
-        let gap = self.gap.and_then(|(from, to)| Some(to?.since(from)));
-        let cause = std::mem::replace(&mut self.cause, SwapCause::Rest);
-        let output = match verdict {
-            Verdict::Bad => self.other.as_ref().and_then(App::output).cloned(),
-            Verdict::Ok => None,
-        };
-        match cause {
-            SwapCause::Release(next) => {
-                let end = ReleaseEnd { verdict, reason, output, gap };
-                self.serve.past.releases.conclude(next.gate, next.release.id, end, now);
-            }
-            SwapCause::Secrets => self.serve.past.releases.note(verdict, &reason, gap, now),
-            SwapCause::Rest => {}
-        }
-    }
-
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let gate = match &self.cause {
@@ -293,7 +281,7 @@ impl Swap {
                 [secrets, paths, image].into_iter().filter_map(Step::wake).min()
             }
             SwapStage::Creating(step) => step.wake(),
-            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
+            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { stop: step, .. } => {
                 step.wake()
             }
             SwapStage::Proving { since, is_asked } => {
@@ -325,7 +313,7 @@ impl Swap {
         match &mut self.stage {
             SwapStage::Fetching(fetch) => fetch.cancel(outbox),
             SwapStage::Creating(step) => step.cancel(outbox),
-            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
+            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { stop: step, .. } => {
                 step.cancel(outbox);
             }
             SwapStage::LettingGo { connections, .. } | SwapStage::Retiring { connections, .. } => {
@@ -333,7 +321,12 @@ impl Swap {
             }
             _ => {} // nothing is under way
         }
+        let is_creating = matches!(self.stage, SwapStage::Creating(_));
         outbox.emit(Job::WipeSecrets);
+        // Nobody waits any more for what it wrote.
+        if let Some(reason) = self.bad.take() {
+            self.conclude(Verdict::Bad, reason, now);
+        }
         let is_untouched = self.is_untouched();
         if let SwapCause::Release(mut next) = self.cause {
             // Once traffic moves, the mark stays: this instance has run the release, and writes no verdict any more.
@@ -347,7 +340,7 @@ impl Swap {
         }
         let mut past = self.serve.leave(outbox);
         past.beside = self.other;
-        past.looked &= self.created.is_none() || past.beside.is_some();
+        past.looked &= (self.created.is_none() || past.beside.is_some()) && !is_creating;
         past
     }
 }

@@ -167,7 +167,7 @@ impl Swap {
             self.conclude(Verdict::Ok, "it serves".to_owned(), now);
         } else {
             let reason = format!("{}; the old container is gone as well", app.reason());
-            self.conclude(Verdict::Bad, reason, now);
+            self.condemn(reason, now);
         }
         self.retire(outbox, now);
         true

@@ -49,27 +49,20 @@ impl Swap {
     pub(super) fn remove_other(&mut self, then: fn(Step<()>) -> SwapStage, outbox: &mut Outbox, now: Uptime) {
         let mut step = Step::new(StepName::Clearing, FAR);
         let created = self.created.take();
-        let id = self.other.as_ref().map(|other| other.id().clone()).or(created);
-        if let Some(other) = &mut self.other {
-            other.halt(outbox);
-        }
-        match id {
-            Some(id) => {
-                let timeout = self.config.stop_timeout.max(self.serve.past.config.stop_timeout);
-                self.until = now + timeout.saturating_add(ENGINE);
-                step.emit(Job::RemoveContainer { id, timeout }, outbox, now);
-            }
-            None => {
-                self.until = now;
-                step.done((), now);
-            }
+        let timeout = self.config.stop_timeout.max(self.serve.past.config.stop_timeout);
+        self.until = now + timeout.saturating_add(ENGINE);
+        match (&mut self.other, created) {
+            (Some(other), _) => other.halt(outbox),
+            (None, Some(id)) => step.emit(Job::RemoveContainer { id, timeout }, outbox, now),
+            (None, None) => step.done((), now),
         }
         self.stage = then(step);
+        self.advance_removal(outbox, now);
     }
 
-    /// The removal is tried again.
+    /// Removes the other container, once it is known what it wrote last: with it its lines are gone.
     pub(super) fn advance_removal(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        let id = self.other.as_ref().map(|other| other.id().clone());
+        let id = self.other.as_ref().filter(|other| !other.is_reading_output()).map(|other| other.id().clone());
         let timeout = self.config.stop_timeout.max(self.serve.past.config.stop_timeout);
         if let (SwapStage::Clearing(step) | SwapStage::Removing(step), Some(id)) = (&mut self.stage, id)
             && step.is_due(now)

@@ -2,10 +2,11 @@
 
 use crate::clock::Uptime;
 use crate::connections::Connections;
-use crate::message::container::ContainerId;
 use crate::outbox::Outbox;
 use crate::step::Step;
 use crate::targets::Ports;
+
+use super::creating::Creating;
 
 /// Where a release is.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub(super) enum SwapStage {
     Fetching(Box<Fetch>),
     /// Host ports.
     Choosing,
-    Creating(Step<ContainerId>),
+    Creating(Box<Creating>),
     /// It runs beside the old one.
     Proving {
         since: Option<Uptime>,
@@ -42,9 +43,9 @@ pub(super) enum SwapStage {
     Baking,
     /// The old one is registered again.
     Returning(Return),
-    /// The new one is removed from the ports of the old one.
+    /// The new one leaves the ports to the old one.
     Reviving {
-        removal: Step<()>,
+        stop: Step<()>,
         back: Return,
     },
     /// The old one starts again.

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use berth_core::message::output::AppOutput;
 use berth_core::message::target::TargetHealthState;
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::StatusReport;
@@ -30,6 +31,8 @@ const BESIDE_THE_BAR: usize = 11;
 const LONGEST: usize = 1000;
 /// Lines of the app's output that are shown once it is healthy again.
 const RECOVERED: usize = 10;
+/// Lines of a version that was rolled back.
+const ROLLED_BACK: usize = 5;
 
 /// The last life: how it ended, when and why, and what it showed at that moment.
 pub fn last(life: &LastLife, json: bool, viewport: Viewport) -> String {
@@ -143,6 +146,10 @@ fn release_rows(sheet: &mut Sheet, releases: &ReleasesView, now: f64) {
         let why = if last.is_good { String::new() } else { format!(": {}", last.reason) };
         let rank = if last.is_good { Rank::Fact } else { Rank::Explains };
         sheet.row(rank, "last", &clean(&format!("{name} {end}, {ago} ago{gap}{why}")));
+        let lines = last.output.as_ref().map(AppOutput::for_people).unwrap_or_default();
+        for line in &lines[lines.len().saturating_sub(ROLLED_BACK)..] {
+            sheet.row(rank, "it wrote", &clean(line));
+        }
     }
     if let Some(refused) = &releases.refused {
         let keys = refused.keys.join(", ");

@@ -5,8 +5,8 @@ use berth_core::view::last_life::Ending;
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::Published;
 use berth_core::view::{
-    ContainerView, DeadlineName, DeadlineView, HookState, HookView, LifecycleView, PhaseName, PhaseView, PortView,
-    ProbeView, Status, StepName, StepView,
+    ContainerView, DeadlineName, DeadlineView, HookState, HookView, LastReleaseView, LifecycleView, PhaseName,
+    PhaseView, PortView, ProbeView, Status, StepName, StepView,
 };
 use expect_test::expect;
 
@@ -204,4 +204,33 @@ fn a_serving_instance_shows_its_probes() {
           probes     ●○ last failed in 2 ms, 2.0 s ago: HTTP 500
     "#]]
     .assert_eq(&screen(&report(view, 7007.0), Viewport::default()));
+}
+
+#[test]
+fn a_release_that_was_rolled_back_shows_what_its_app_wrote() {
+    let lines = (1..=7).map(|n| format!("line {n}")).collect();
+    let last = LastReleaseView {
+        release: Some("2be772dcb1b6c108".into()),
+        reason: "the app exited with code 3".into(),
+        at_seconds: 60.0,
+        output: Some(AppOutput { lines, ..AppOutput::default() }),
+        ..LastReleaseView::default()
+    };
+    let releases =
+        ReleasesView { serving: Some("dacdce0ce644da9e".into()), last: Some(last), ..ReleasesView::default() };
+    let view = View { releases: Some(releases), ..View::default() };
+    expect![[r#"
+        starting · boot for 1 min 12 s
+
+          endpoint   0.0.0.0:9911
+          agent      0.1.0 since 2026-11-21T03:38:41Z
+          release    dacdce0ce644da9e
+          last       2be772dcb1b6c108 rolled back, 12.0 s ago: the app exited with code 3
+          it wrote   line 3
+          it wrote   line 4
+          it wrote   line 5
+          it wrote   line 6
+          it wrote   line 7
+    "#]]
+    .assert_eq(&screen(&report(view, 72.0), Viewport::default()));
 }
