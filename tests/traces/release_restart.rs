@@ -1,12 +1,14 @@
 //! Releases by `restart` behind target groups: the new container takes the registered ports of the old one.
 
-use crate::documents::Flaw;
+use std::time::Duration;
+
+use crate::documents::{Documents, Flaw};
 use crate::releases::{by_readiness, by_restart, by_targets, killed};
 use crate::sim::{Sim, secs};
 use crate::targets::moments;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::job::JobKind;
-use berth_core::message::release::Verdict;
+use berth_core::message::release::{BoardState, Verdict};
 use berth_core::view::{Status, TargetStage};
 
 fn document(tag: &str) -> String {
@@ -105,4 +107,22 @@ fn an_agent_that_starts_again_while_nobody_can_read_the_document_serves_on() {
     let life = life.fails(JobKind::ReadRelease, 1_000, ErrorClass::Broken, "it was not kept").run(secs(200));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
     assert_eq!(life.count(JobKind::ReadRelease), 1, "{}", life.trace());
+}
+
+#[test]
+fn a_removal_that_fails_is_tried_again_in_its_time() {
+    // Stopped while the new container is only created.
+    for document in [by_readiness, by_restart] {
+        let (one, two) = (document("v1"), document("v2"));
+        let life = || Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        let marked = moments(&life().run(secs(200)), "> MarkBegun")[0];
+        let halted = |documents: &mut Documents| {
+            documents.stop(Documents::id(&two), BoardState { is_halted: true, ..BoardState::default() });
+        };
+        let life = life().run(Duration::from_secs_f64(marked + 0.001)).with_documents(halted);
+        let life = life.fails(JobKind::RemoveContainer, 5, ErrorClass::Transient, "the engine is busy").run(secs(400));
+        assert_eq!(life.documents.containers.len(), 1, "{}", life.trace());
+        assert_eq!(life.documents.tags().into_iter().collect::<Vec<_>>(), ["v1"]);
+        assert!(life.wakes < 2_000, "{}", life.wakes);
+    }
 }

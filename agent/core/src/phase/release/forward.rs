@@ -150,7 +150,7 @@ impl Swap {
             // Its verdict comes first.
             SwapStage::Removing(step) if (step.is_done() || is_late) && self.bad.is_none() => {
                 step.cancel(outbox);
-                self.other = None;
+                (self.other, self.created) = (None, None);
                 self.stage = SwapStage::Done;
                 true
             }

@@ -48,13 +48,12 @@ impl Swap {
     /// Removes the other container, or one that was only created; `then` is the stage.
     pub(super) fn remove_other(&mut self, then: fn(Step<()>) -> SwapStage, outbox: &mut Outbox, now: Uptime) {
         let mut step = Step::new(StepName::Clearing, FAR);
-        let created = self.created.take();
         let timeout = self.config.stop_timeout.max(self.serve.past.config.stop_timeout);
         self.until = now + timeout.saturating_add(ENGINE);
-        match (&mut self.other, created) {
-            (Some(other), _) => other.halt(outbox),
-            (None, Some(id)) => step.emit(Job::RemoveContainer { id, timeout }, outbox, now),
-            (None, None) => step.done((), now),
+        if let Some(other) = &mut self.other {
+            other.halt(outbox);
+        } else if self.created.is_none() {
+            step.done((), now);
         }
         self.stage = then(step);
         self.advance_removal(outbox, now);
@@ -62,7 +61,11 @@ impl Swap {
 
     /// Removes the other container, once it is known what it wrote last: with it its lines are gone.
     pub(super) fn advance_removal(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        let id = self.other.as_ref().filter(|other| !other.is_reading_output()).map(|other| other.id().clone());
+        let id = match &self.other {
+            Some(other) if other.is_reading_output() => None,
+            Some(other) => Some(other.id().clone()),
+            None => self.created.clone(),
+        };
         let timeout = self.config.stop_timeout.max(self.serve.past.config.stop_timeout);
         if let (SwapStage::Clearing(step) | SwapStage::Removing(step), Some(id)) = (&mut self.stage, id)
             && step.is_due(now)
