@@ -30,6 +30,8 @@ pub(crate) struct Container {
     port: Option<u16>,
     pub(crate) flaw: Option<Flaw>,
     pub(crate) started: Option<Duration>,
+    /// When it ran for the first time.
+    pub(crate) began: Option<Duration>,
     /// When the process ends by itself, or because of a stop.
     exits: Option<(Duration, Exit)>,
     exited: Option<Exit>,
@@ -184,6 +186,7 @@ impl Engine {
             port: Some(0),
             flaw: None,
             started: running.then_some(Duration::ZERO),
+            began: running.then_some(Duration::ZERO),
             exits: None,
             exited: None,
             stopping: false,
@@ -253,7 +256,8 @@ impl Engine {
         let port = creation.ports.get(&PORT).copied().unwrap_or(PORT);
         let port = (!creation.config.placement.is_unpublished).then_some(port);
         let stopping = false;
-        let new = Container { id: id.clone(), name, fingerprint, port, flaw, started, exits, exited, stopping };
+        let began = None;
+        let new = Container { id: id.clone(), name, fingerprint, port, flaw, started, began, exits, exited, stopping };
         self.containers.push(new);
         Event::ContainerCreated(id)
     }
@@ -265,6 +269,7 @@ impl Engine {
         };
         if one.started.is_none() {
             one.started = Some(now);
+            one.began.get_or_insert(now);
             one.stopping = false;
             let flaw = match one.flaw {
                 Some(Flaw::Exits(after)) => Some(after),

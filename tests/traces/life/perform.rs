@@ -136,10 +136,11 @@ impl World {
             }
             Job::RegisterTarget(target) => {
                 // Traffic that goes back finds the container that it left.
-                let stayed = |since: Duration| {
-                    self.engine.running().any(|one| one.port() == Some(target.port) && one.started <= Some(since))
+                let another = |since: Duration| {
+                    let mut there = self.engine.containers.iter().filter(|one| one.port() == Some(target.port));
+                    there.any(|one| one.began > Some(since))
                 };
-                if self.balancer.register(target.port, now).is_some_and(|since| !stayed(since)) {
+                if self.balancer.register(target.port, now).is_some_and(another) {
                     self.breaks(14, format!("{target} is registered again within its deregistration delay"));
                 }
                 Event::TargetRegistered

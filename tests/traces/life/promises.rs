@@ -18,7 +18,7 @@ use berth_core::view::{DeadlineName, HookState, PhaseName, ReadyReason, Status, 
 use super::agent::{Agent, Former};
 use super::engine::Container;
 use super::group::Which;
-use super::plan::{GROUP, TARGETS};
+use super::plan::{GROUP, RELEASES, TARGETS};
 use super::table::{ABANDONED, API_AWAY, BootFault, CHANGED, HOLD_ENDED, HOOK_REFUSED, REPLACED};
 use super::twist::{Fate, Twist};
 use super::world::World;
@@ -194,6 +194,7 @@ impl World {
 
     /// An agent ends.
     pub(crate) fn agent_ends(&mut self, code: Option<u8>) {
+        self.note_stuck();
         if let Some(code) = code {
             self.judge_code();
             self.judge_result(code);
@@ -317,7 +318,8 @@ impl World {
             self.seen.hook_refused |= !error.is_transient();
         }
         match event {
-            Event::ConfigRead(..) => self.seen.knows_config = true,
+            // What was kept of the document is read in its place.
+            Event::ConfigRead(..) => (self.seen.knows_config, self.seen.misconfigured) = (true, false),
             Event::Failed(JobKind::ReadConfig, error) if error.class == ErrorClass::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
@@ -556,7 +558,13 @@ impl World {
                     .engine
                     .running()
                     .any(|one| one.id == *id && Some(&*one.fingerprint) == self.wants() && !one.stopping);
-                if runs && phase == PhaseName::Boot && self.group.described().is_none_or(|s| !s.starts_with("Warmed")) {
+                // Another release is booted if this one cannot be read any more.
+                let unread = self.plan.follows() && self.plan.troubles(&RELEASES);
+                if runs
+                    && !unread
+                    && phase == PhaseName::Boot
+                    && self.group.described().is_none_or(|s| !s.starts_with("Warmed"))
+                {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
@@ -595,8 +603,8 @@ impl World {
         let (window, limit) = (self.config.restart.window, self.config.restart.limit as usize);
         let now = self.now;
         self.seen.crashes.retain(|at| now.saturating_sub(*at) < window);
-        // One that proves itself beside the app is not the app.
-        let beside = self.phase() == Some(PhaseName::Release) && !self.is_serving(&container.id);
+        // Each of the two of a release has restarts of its own.
+        let beside = self.phase() == Some(PhaseName::Release);
         if !container.is_stray() && container.flaw.is_none() && !beside {
             self.seen.crashes.push(now);
         }

@@ -67,7 +67,7 @@ impl World {
     /// Whether the output of this container may be read while `/ready` is 200: the other one of a release, or one that failed.
     pub(crate) fn may_be_read(&self, id: &ContainerId, phase: PhaseName) -> bool {
         let one = self.engine.container(id);
-        let has_failed = one.is_none_or(|one| one.started.is_none() || one.flaw.is_some());
+        let has_failed = one.is_none_or(|one| one.flaw.is_some() || !self.engine.answers(one, self.now));
         phase == PhaseName::Release && (has_failed || !self.is_serving(id))
     }
 
@@ -101,6 +101,11 @@ impl World {
             |twist: &Twist| matches!(twist, Twist::Halted { .. } | Twist::Publish { what: Published::Back, .. });
         let excused = self.plan.has(excused) || self.plan.troubles(&RELEASES);
         !agent.knew_releases && !excused && !documents.is_proven(&serving.id)
+    }
+
+    /// What an agent that ends leaves: a version that is no good may serve.
+    pub(crate) fn note_stuck(&mut self) {
+        self.seen.stuck |= self.serving().is_some_and(|one| one.flaw.is_some());
     }
 
     /// What a release may take.

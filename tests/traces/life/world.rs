@@ -276,7 +276,7 @@ impl World {
                     self.note("client", || "a request failed".to_owned());
                     if let Some(port) = self.balancer.failed_on {
                         let is_flawed = |one: &engine::Container| one.port() == Some(port) && one.flaw.is_some();
-                        let is_flawed = self.engine.running().any(is_flawed);
+                        let is_flawed = self.engine.containers.iter().any(is_flawed);
                         self.request_failed(port, is_flawed);
                     }
                 }

@@ -22,6 +22,11 @@ use crate::view::StepName;
 /// So many releases are looked at.
 const LOOKED_AT: usize = 10;
 
+/// Whether what was asked for is not there, or cannot be used.
+fn is_missing(error: &JobError) -> bool {
+    matches!(error.class, ErrorClass::Broken | ErrorClass::Misconfigured)
+}
+
 /// The choice of one boot.
 #[derive(Clone, Debug)]
 pub struct Choice {
@@ -130,14 +135,12 @@ impl Choice {
             // One that is no config here any more still names the one before it.
             (Stage::Reading(_), Event::ConfigRefused { release, .. }) => self.look_before(release, now),
             // It was valid for another version of berth, or with another user-data.
-            (Stage::Running(_), Event::ConfigRefused { .. }) => self.step.done(self.newest.clone(), now),
+            (Stage::Running(_), Event::ConfigRefused { .. }) => self.judge_newest(),
             (_, Event::Failed(_, error)) if error.is_transient() => self.step.retry(error, outbox, now),
-            // The release that ran is not here any more, or one that came before was removed: the newest is what there is.
-            (Stage::Running(_) | Stage::Reading(_), Event::Failed(_, error))
-                if matches!(error.class, ErrorClass::Broken | ErrorClass::Misconfigured) =>
-            {
-                self.step.done(self.newest.clone(), now);
-            }
+            // The release that ran is not here any more: it is a boot like any other.
+            (Stage::Running(_), Event::Failed(_, error)) if is_missing(error) => self.judge_newest(),
+            // One that came before was removed.
+            (Stage::Reading(_), Event::Failed(_, error)) if is_missing(error) => self.settle(now),
             (_, Event::Failed(_, error)) => {
                 self.step.refuse(error, now);
                 return Err(error.clone());
@@ -157,11 +160,19 @@ impl Choice {
                 self.seen.push(previous.clone());
                 self.stage = Stage::Reading(previous);
             }
-            None => {
-                let best = self.fallback.as_ref().map_or(&self.newest, |(_, best)| best).clone();
-                self.step.done(best, now);
-            }
+            None => self.settle(now),
         }
+    }
+
+    /// Nothing is proven: the best of the rest.
+    fn settle(&mut self, now: Uptime) {
+        let best = self.fallback.as_ref().map_or(&self.newest, |(_, best)| best).clone();
+        self.step.done(best, now);
+    }
+
+    fn judge_newest(&mut self) {
+        self.step.again();
+        self.stage = Stage::Judging(self.newest.clone());
     }
 
     /// Orders the next question.
