@@ -17,6 +17,10 @@ use super::twist::Twist;
 use super::world::World;
 use crate::sim::secs;
 
+fn is_rollback(twist: &Twist) -> bool {
+    matches!(twist, Twist::Publish { what: Published::Back, .. })
+}
+
 impl World {
     /// Whether what goes wrong with the app may excuse a promise.
     pub(crate) fn app_is_excused(&self) -> bool {
@@ -130,7 +134,9 @@ impl World {
                 let Some(one) = documents.made(&creation.config.fingerprint()) else { return };
                 let is_bad = documents.verdicts.get(&one.id) == Some(&Verdict::Bad);
                 let is_serving = self.noted_now().is_some_and(|noted| noted.serving == one.id);
-                if is_bad && !is_serving {
+                // A boot has no other where the operator went back to it.
+                let is_only = phase == PhaseName::Boot && self.plan.has(is_rollback);
+                if is_bad && !is_serving && !is_only {
                     self.breaks(13, "a release that failed here is tried again");
                 }
             }

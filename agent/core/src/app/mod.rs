@@ -328,6 +328,8 @@ impl App {
 
     /// Starts it again after a pause.
     pub fn resume(&mut self, outbox: &mut Outbox, now: Uptime) {
+        // Its values stayed where they are: nobody has to be asked for them.
+        self.holds_secrets = true;
         match &mut self.state {
             AppState::Stopping { then, .. } => *then = AfterStop::Start,
             AppState::Pausing(_) | AppState::Halted => self.launch(outbox, now),

@@ -18,7 +18,9 @@ impl Swap {
     pub(super) fn can_go_back(&self) -> bool {
         // Where the old one goes on running it has to; else it is started again.
         let is_there = |old: &App| self.traffic != TrafficMove::Targets || old.is_up();
-        matches!(self.stage, SwapStage::Baking) && self.other.as_ref().is_some_and(is_there) && self.before.is_some()
+        matches!(self.stage, SwapStage::Baking | SwapStage::LettingGo { back: Some(_), .. })
+            && self.other.as_ref().is_some_and(is_there)
+            && self.before.is_some()
     }
 
     /// The new container is a bad one.
@@ -82,13 +84,23 @@ impl Swap {
         match &self.stage {
             SwapStage::Pausing | SwapStage::Arriving => self.revive(back, outbox, now),
             SwapStage::Baking if self.traffic == TrafficMove::Targets => self.begin_return(back, outbox, now),
-            SwapStage::Baking => {
-                self.gap = Some((now, None));
-                self.exchange_back(outbox, now);
-                self.revive(back, outbox, now);
+            // What is healthy keeps the clients that it has.
+            SwapStage::Baking if self.traffic != TrafficMove::Restart && !back.is_bad => {
+                self.begin_letting_go(Some(back), now);
             }
+            SwapStage::Baking | SwapStage::LettingGo { back: Some(_), .. } => self.give_back(back, outbox, now),
             _ => {} // it is on its way already
         }
+    }
+
+    /// The old one gets its ports again.
+    pub(super) fn give_back(&mut self, back: Return, outbox: &mut Outbox, now: Uptime) {
+        if let SwapStage::LettingGo { connections, .. } = &mut self.stage {
+            connections.cancel(outbox);
+        }
+        self.gap = Some((now, None));
+        self.exchange_back(outbox, now);
+        self.revive(back, outbox, now);
     }
 
     /// The old one is registered again. It still runs, and what is still sent there is meant for it.

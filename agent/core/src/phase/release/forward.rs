@@ -8,7 +8,6 @@ use super::creating::Creating;
 use super::{Fetch, Swap, SwapCause, SwapStage};
 use crate::app::{App, Recipe};
 use crate::clock::Uptime;
-use crate::connections::Connections;
 use crate::message::event::Event;
 use crate::message::input::Input;
 use crate::message::job::Job;
@@ -214,12 +213,7 @@ impl Swap {
         match self.traffic {
             TrafficMove::Targets => self.begin_join(outbox, now),
             TrafficMove::Readiness | TrafficMove::Auto => {
-                let settle = self.serve.past.config.drain.settle;
-                let running = self.serve.app().running().cloned();
-                let connections = Connections::of(running, now);
-                self.gap = Some((now, None));
-                self.until = now + settle.saturating_add(self.serve.past.config.drain.timeout);
-                self.stage = SwapStage::LettingGo { connections, settled: now + settle };
+                self.begin_letting_go(None, now);
             }
             TrafficMove::Restart => {
                 self.gap = Some((now, None));

@@ -202,6 +202,10 @@ impl Swap {
             return;
         }
         match &self.before {
+            None if matches!(self.stage, SwapStage::Pausing | SwapStage::Arriving) => {
+                let reason = "the document has another release".to_owned();
+                self.go_back(Return { reason, is_bad: false }, outbox, now);
+            }
             None => self.abandon("the document has another release", outbox, now),
             Some(before) if before.release.as_ref().map(|release| &release.id) == wanted => {
                 if matches!(self.stage, SwapStage::Baking) {
@@ -287,7 +291,7 @@ impl Swap {
             SwapStage::Proving { since, is_asked } => {
                 since.filter(|_| !is_asked).map(|since| since + self.config.release.healthy_for)
             }
-            SwapStage::LettingGo { connections, settled } => Some(connections.wake().max(*settled)),
+            SwapStage::LettingGo { connections, settled, .. } => Some(connections.wake().max(*settled)),
             SwapStage::Retiring { connections, .. } => Some(connections.wake()),
             SwapStage::Choosing
             | SwapStage::Confirming { .. }

@@ -7,6 +7,7 @@ use berth_config::TrafficMove;
 use super::{Before, ENGINE, Return, Swap, SwapCause, SwapStage};
 use crate::app::App;
 use crate::clock::Uptime;
+use crate::connections::Connections;
 use crate::message::release::Verdict;
 use crate::outbox::Outbox;
 
@@ -48,18 +49,31 @@ impl Swap {
         true
     }
 
+    /// `/ready` is 503, and what serves keeps the clients that it has.
+    pub(super) fn begin_letting_go(&mut self, back: Option<Return>, now: Uptime) {
+        let settle = self.serve.past.config.drain.settle;
+        let running = self.serve.app().running().cloned();
+        let connections = Connections::of(running, now);
+        self.gap = Some((now, None));
+        self.until = now + settle.saturating_add(self.serve.past.config.drain.timeout);
+        self.stage = SwapStage::LettingGo { connections, settled: now + settle, back };
+    }
+
     /// The load balancers have let go, and no client has a connection.
     pub(super) fn let_go(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
         let idle = self.serve.past.config.drain.idle;
         let is_late = self.until <= now;
-        let SwapStage::LettingGo { connections, settled } = &mut self.stage else { return false };
+        let SwapStage::LettingGo { connections, settled, back } = &mut self.stage else { return false };
         if now < *settled {
             return false;
         }
         let is_quiet = connections.quiet_since().is_some_and(|since| now.since(since) >= idle);
         if is_quiet || is_late || connections.is_empty() {
             connections.cancel(outbox);
-            if self.may_move(now) {
+            let back = back.take();
+            if let Some(back) = back {
+                self.give_back(back, outbox, now);
+            } else if self.may_move(now) {
                 self.begin_pause(outbox, now);
             } else {
                 self.abandon("the lock is lost", outbox, now);

@@ -35,6 +35,8 @@ pub(super) enum SwapStage {
     LettingGo {
         connections: Connections,
         settled: Uptime,
+        /// Why traffic goes back to the old one, if it does.
+        back: Option<Return>,
     },
     /// The old one is being stopped.
     Pausing,
