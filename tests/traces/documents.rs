@@ -8,8 +8,9 @@ use std::time::Duration;
 use berth_config::Port;
 use berth_core::clock::Uptime;
 use berth_core::message::container::{ContainerId, Creation, FoundContainer, RunningContainer};
+use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, JobKind};
 use berth_core::message::release::{BoardState, HeldLock, Release, ReleaseId, Verdict};
 
 use crate::sim::{config, exited, failure, refused};
@@ -45,6 +46,8 @@ pub(crate) struct Documents {
     /// Until when others hold every lock.
     pub(crate) busy_until: Uptime,
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
+    /// Those whose document is nowhere any more.
+    pub(crate) lost: BTreeSet<ReleaseId>,
     /// Whether what is published goes back to an earlier release.
     pub(crate) is_rollback: bool,
     pub(crate) flaws: BTreeMap<String, Flaw>,
@@ -91,6 +94,9 @@ impl Documents {
             Job::ReadConfig => self.read(at, &line, now),
             Job::FollowConfig { revision } if *revision == Self::id(&line).0 => Event::ConfigUnchanged,
             Job::FollowConfig { .. } => self.read(at, &line, now),
+            Job::ReadRelease { release, .. } if self.lost.contains(release) => {
+                failure(JobKind::ReadRelease, ErrorClass::Broken, "not kept")
+            }
             Job::ReadRelease { release, .. } => {
                 let line = self.lines.iter().find(|line| Self::id(line) == *release);
                 self.read(Uptime::ZERO, line.expect("a release that was published"), now)
@@ -159,11 +165,7 @@ impl Documents {
     /// Starts a container, `usual` as the engine shows one.
     pub(crate) fn start(&mut self, id: &ContainerId, usual: RunningContainer, now: Uptime) -> Event {
         let Some(container) = self.containers.get_mut(id) else {
-            return failure(
-                berth_core::message::job::JobKind::StartContainer,
-                berth_core::message::error::ErrorClass::Gone,
-                "no such container",
-            );
+            return failure(JobKind::StartContainer, ErrorClass::Gone, "no such container");
         };
         container.started = Some(now);
         let published = published(&container.creation);

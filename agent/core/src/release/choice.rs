@@ -1,7 +1,8 @@
 //! The choice of a boot: which release of the document this instance runs.
 //!
 //! What runs already goes on. Else it is the newest release that is proven, somebody serves it and it is not stopped; each names the
-//! one before it. If none is proven there is nothing better than the newest.
+//! one before it. If none is proven there is nothing better than the newest. What failed here before, by the board or by the note of an
+//! agent before this one, is taken only if nothing else is known.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::input::Input;
 use crate::message::job::Job;
-use crate::message::release::{Release, ReleaseId, Verdict};
+use crate::message::release::{BoardState, Release, ReleaseId, Verdict};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
@@ -31,7 +32,9 @@ pub struct Choice {
     /// What is to be read, or is looked at.
     stage: Stage,
     seen: Vec<ReleaseId>,
-    /// The newest that was not rolled back here.
+    /// What an agent before this one noted as failed here.
+    failed: Vec<ReleaseId>,
+    /// The newest that did not fail here.
     allowed: Option<Chosen>,
     step: Step<Chosen>,
 }
@@ -68,7 +71,8 @@ impl Choice {
         if is_known || (board.is_none() && matches!(stage, Stage::Judging(_))) {
             step.done(newest.clone(), now);
         }
-        Self { seen: vec![newest.release.id.clone()], allowed: None, newest, board, stage, step }
+        let failed = noted.map(|noted| noted.failed.clone()).unwrap_or_default();
+        Self { seen: vec![newest.release.id.clone()], failed, allowed: None, newest, board, stage, step }
     }
 
     /// What was chosen, once it is.
@@ -99,38 +103,17 @@ impl Choice {
                 self.stage = Stage::Judging(Chosen { config: config.clone(), release: release.as_ref().clone() });
             }
             (Stage::Judging(judged), Event::BoardRead(state)) => {
-                let was_bad_here = state.own == Some(Verdict::Bad);
-                if !was_bad_here {
-                    self.allowed.get_or_insert_with(|| judged.clone());
-                }
-                if state.is_proven(judged.config.release.failures) && !was_bad_here {
-                    let chosen = judged.clone();
-                    self.step.done(chosen, now);
-                    return Ok(());
-                }
-                // What a rollback replaced is what the operator goes back from.
-                let previous = judged.release.previous.clone().filter(|_| !judged.release.is_rollback);
-                let previous = previous.filter(|id| !self.seen.contains(id));
-                match previous.filter(|_| self.seen.len() < LOOKED_AT) {
-                    Some(previous) => {
-                        self.step.go_on();
-                        self.seen.push(previous.clone());
-                        self.stage = Stage::Reading(previous);
-                    }
-                    None => self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now),
-                }
+                let judged = judged.clone();
+                let has_failed = state.own == Some(Verdict::Bad) || self.failed.contains(&judged.release.id);
+                self.judge(judged, state.clone(), has_failed, now);
             }
             // It was valid for another version of berth, or with another user-data.
-            (Stage::Running(_) | Stage::Reading(_), Event::ConfigRefused { .. }) => {
-                self.step.done(self.newest.clone(), now);
-            }
+            (Stage::Running(_), Event::ConfigRefused { .. }) => self.judge_newest(),
+            (Stage::Reading(_), Event::ConfigRefused { .. }) => self.end(now),
             (_, Event::Failed(_, error)) if error.is_transient() => self.step.retry(error, outbox, now),
-            // The release that ran is not here any more, or one that came before was removed: the newest is what there is.
-            (Stage::Running(_) | Stage::Reading(_), Event::Failed(_, error))
-                if matches!(error.class, ErrorClass::Broken | ErrorClass::Misconfigured) =>
-            {
-                self.step.done(self.newest.clone(), now);
-            }
+            // The release that ran is not here any more, or one that came before was removed.
+            (Stage::Running(_), Event::Failed(_, error)) if is_gone(error) => self.judge_newest(),
+            (Stage::Reading(_), Event::Failed(_, error)) if is_gone(error) => self.end(now),
             (_, Event::Failed(_, error)) => {
                 self.step.refuse(error, now);
                 return Err(error.clone());
@@ -140,8 +123,48 @@ impl Choice {
         Ok(())
     }
 
+    /// What ran before is not to be had: as if nothing had.
+    fn judge_newest(&mut self) {
+        self.step.go_on();
+        self.stage = Stage::Judging(self.newest.clone());
+    }
+
+    /// Takes what is proven, else looks at the one before.
+    fn judge(&mut self, judged: Chosen, state: BoardState, has_failed: bool, now: Uptime) {
+        if !has_failed {
+            self.allowed.get_or_insert_with(|| judged.clone());
+            if state.is_proven(judged.config.release.failures) {
+                return self.step.done(judged, now);
+            }
+        }
+        // What a rollback replaced is what the operator goes back from.
+        let previous = judged.release.previous.filter(|_| !judged.release.is_rollback);
+        let previous = previous.filter(|id| !self.seen.contains(id));
+        match previous.filter(|_| self.seen.len() < LOOKED_AT) {
+            Some(previous) => {
+                self.step.go_on();
+                self.seen.push(previous.clone());
+                self.stage = Stage::Reading(previous);
+            }
+            None => self.end(now),
+        }
+    }
+
+    /// None is proven: the newest that did not fail here, else there is nothing better than the newest.
+    fn end(&mut self, now: Uptime) {
+        self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now);
+    }
+
     /// Orders the next question.
     pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let (Stage::Judging(judged), None, true) = (&self.stage, &self.board, self.step.is_due(now)) {
+            // Without a board nothing is proven: what did not fail here is as good as any.
+            let (judged, has_failed) = (judged.clone(), self.failed.contains(&judged.release.id));
+            if !has_failed {
+                return self.step.done(judged, now);
+            }
+            self.judge(judged, BoardState::default(), has_failed, now);
+        }
         if !self.step.is_due(now) {
             return;
         }
@@ -152,7 +175,7 @@ impl Choice {
             (Stage::Judging(judged), Some(board)) => {
                 Job::ReadBoard { board: board.clone(), release: judged.release.id.clone() }
             }
-            (Stage::Judging(_), None) => return self.step.done(self.newest.clone(), now),
+            (Stage::Judging(_), None) => return, // judged above
         };
         self.step.emit(job, outbox, now);
     }
@@ -161,4 +184,8 @@ impl Choice {
     pub fn cancel(&mut self, outbox: &mut Outbox) {
         self.step.cancel(outbox);
     }
+}
+
+fn is_gone(error: &JobError) -> bool {
+    matches!(error.class, ErrorClass::Broken | ErrorClass::Misconfigured)
 }
