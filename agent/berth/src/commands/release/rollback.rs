@@ -70,8 +70,7 @@ pub(super) async fn run(args: &RollbackArgs) -> Result<Report, Failure> {
     if !args.followed.json {
         say(&done.text);
     }
-    let later = between.into_iter().map(|past| past.id).filter(|past| *past != target.id);
-    let left = std::iter::once(id.clone()).chain(later).collect();
+    let left = left(id, &between, &target.id);
     let wait = wait::Wait { fleet: &fleet, board, release: target.id, limits: target.limits, need, left };
     Ok(wait.run(args.waiting.timeout, args.followed.json).await.over(done))
 }
@@ -82,6 +81,13 @@ fn target(past: Vec<Past>) -> Result<Past, Vec<Past>> {
         Some(at) => past.into_iter().nth(at).ok_or_else(Vec::new),
         None => Err(past),
     }
+}
+
+/// The releases after the target, the newest first: instances leave them. If the target is not among those that are known, only the
+/// current one is sure to be after it.
+fn left(current: &ReleaseId, before: &[Past], target: &ReleaseId) -> Vec<ReleaseId> {
+    let at = before.iter().position(|past| past.id == *target).unwrap_or_default();
+    std::iter::once(current).chain(before.iter().take(at).map(|past| &past.id)).cloned().collect()
 }
 
 /// What an operator who named the release should know.
@@ -150,6 +156,16 @@ mod tests {
             limits: Limits { failures: 1, max_parallel: 1, lost_after: Duration::from_secs(390) },
             version: number.to_string(),
         }
+    }
+
+    #[test]
+    fn instances_leave_the_releases_after_the_target() {
+        let all = vec![past(3, 1, 0), past(2, 0, 1), past(1, 1, 0)];
+        let (current, ids) = (ReleaseId::of(b"current"), all.iter().map(|past| past.id.clone()).collect::<Vec<_>>());
+        assert_eq!(left(&current, &all, &ids[2]), [current.clone(), ids[0].clone(), ids[1].clone()]);
+        assert_eq!(left(&current, &all, &ids[0]), std::slice::from_ref(&current));
+        // Whether these are older or newer than the target is not known.
+        assert_eq!(left(&current, &all, &ReleaseId::of(b"other")), std::slice::from_ref(&current));
     }
 
     #[test]
