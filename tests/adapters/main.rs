@@ -15,6 +15,7 @@ mod aws;
 mod board;
 mod client_hello;
 mod dns;
+mod doctor;
 mod ecr;
 mod endpoints;
 mod http;

@@ -343,6 +343,88 @@ async fn the_status_has_verdicts_locks_and_what_was_before() {
 }
 
 #[tokio::test]
+async fn instances_that_began_and_wrote_no_verdict_are_shown_and_stop_a_release() {
+    let fleet = Fleet::start().await;
+    let id = fleet.publish(&fleet.line("x:1", "release.failures=1"), &[]);
+    let begin = async |instance: &str| {
+        let user = format!("AROAEXAMPLE:{instance}");
+        board::mark_begun(&fleet.aws, &fleet.board(), &id, &user).await.unwrap();
+    };
+    begin("i-1").await;
+    let json = fleet.run(&["status", "--json"]).json(0);
+    assert_eq!((&json["stopped"], &json["begun"][0]["instance"]), (&false.into(), &"i-1".into()), "{json:#}");
+    let age = json["begun"][0]["seconds_old"].as_u64().unwrap();
+    assert!(age < 60 && json["begun"][0]["lost"] == false, "{json:#}");
+
+    begin("i-2").await;
+    let ended = fleet.run(&["status"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""), "{ended:?}");
+    for part in [
+        "state     stopped: 0 bad and 2 without a verdict, and release.failures + release.max_parallel is 2\n",
+        "verdicts  0 ok, 0 bad, 2 without a verdict\n",
+        "begun     i-1: ",
+        "begun     i-2: ",
+        &format!("then `berth release resume {}` lets it go on\n", fleet.pointer()),
+    ] {
+        assert!(ended.stdout.contains(part), "{part}: {ended:?}");
+    }
+    // What the gate of another instance says.
+    let state = board::read(&fleet.aws, &fleet.board(), &id, "i-9").await.unwrap();
+    assert!(!state.may_begin(1, 1), "{state:?}");
+    fleet.good(&id).await;
+    let json = fleet.run(&["status", "--json"]).json(0);
+    assert_eq!((&json["unsettled_count"], &json["ok_count"]), (&1.into(), &1.into()), "{json:#}");
+}
+
+#[tokio::test]
+async fn a_rollback_waits_for_the_instances_that_left() {
+    let fleet = Fleet::start().await;
+    let first = fleet.publish(&fleet.line("x:1", ""), &[]);
+    let begin = async |id: &ReleaseId, instance: &str| {
+        let user = format!("AROAEXAMPLE:{instance}");
+        board::mark_begun(&fleet.aws, &fleet.board(), id, &user).await.unwrap();
+    };
+    let (lease, second) = (std::time::Duration::from_secs(3600), fleet.publish(&fleet.line("x:2", ""), &[]));
+    for instance in ["i-1", "i-2"] {
+        begin(&first, instance).await;
+        fleet.judge(&first, instance, Verdict::Ok, "it serves").await;
+    }
+    // One of them went on to the next release.
+    begin(&second, "i-2").await;
+    fleet.judge(&second, "i-2", Verdict::Ok, "it serves").await;
+    fleet.run(&["rollback", "--wait"]).refused(2, "--instances N or --group NAME");
+    // S3 has whole seconds: a mark of the first time is older than the rollback.
+    fleet.is_old(&format!("boards/api/{first}/begun/AROAEXAMPLE:i-2")).await;
+    let waits = ["rollback", "--wait", "--instances", "2", "--json", "--timeout"];
+    let json = fleet.run(&[&waits[..], &["2s"]].concat()).json(1);
+    let wait = &json["wait"];
+    assert_eq!(
+        (&json["release"], &wait["ended"], &wait["good"]),
+        (&first.0.clone().into(), &"timeout".into(), &1.into())
+    );
+    assert!(wait["reason"].as_str().unwrap().contains("1 of 2 good, 1 not back yet"), "{json:#}");
+
+    // The same again, and now it comes back: it has a lock until it has kept the release through the bake.
+    let json = fleet.run(&["rollback", "--to", &second.0, "--json"]).json(0);
+    assert_eq!(json["previous"], first.0.as_str());
+    let child = fleet.spawn(&[&waits[..], &["60s", "--to", &first.0]].concat(), "");
+    let published = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        while fleet.current_id().await.as_ref() != Some(&first) {
+            tokio::task::yield_now().await;
+        }
+    });
+    published.await.expect("it is published");
+    let holder = Holder { instance_id: "i-2".to_owned(), release: first.clone(), lease };
+    let lock = board::take(&fleet.aws, &fleet.board(), &holder, 1).await.unwrap().unwrap();
+    fleet.is_old("prod/api").await;
+    begin(&first, "i-2").await;
+    board::give_back(&fleet.aws, &fleet.board(), &lock, "i-2").await.unwrap();
+    let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
+    let json = Ended::of(ended).json(0);
+    assert_eq!((&json["wait"]["ended"], &json["wait"]["good"]), (&"good".into(), &2.into()), "{json:#}");
+}
+
+#[tokio::test]
 async fn a_wait_ends_when_the_instances_have_judged() {
     let fleet = Fleet::start().await;
     let membership = Moto.join_group().await;
@@ -381,6 +463,16 @@ async fn a_wait_ends_when_the_instances_have_judged() {
 }
 
 impl Fleet {
+    /// Until an object is so old that what is written next is younger, in the whole seconds of S3.
+    async fn is_old(&self, key: &str) {
+        let old = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+            while self.object(key).await.release.age < std::time::Duration::from_secs(2) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        });
+        old.await.expect("it gets older");
+    }
+
     async fn current_id(&self) -> Option<ReleaseId> {
         let at = ObjectName { bucket: self.bucket.clone(), key: "prod/api".to_owned() };
         let object = s3::get(&self.aws, &at, None).await.ok().flatten();

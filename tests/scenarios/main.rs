@@ -15,6 +15,7 @@ mod config;
 mod crash;
 mod credentials;
 mod doctor;
+mod doctor_releases;
 mod doctor_targets;
 mod drain;
 mod engine;

@@ -51,6 +51,8 @@ pub(crate) struct Documents {
     /// Until when others hold every lock.
     pub(crate) busy_until: Uptime,
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
+    /// Those whose document is nowhere any more.
+    pub(crate) missing: BTreeSet<ReleaseId>,
     /// Whether what is published goes back to an earlier release.
     pub(crate) is_rollback: bool,
     pub(crate) flaws: BTreeMap<String, Flaw>,
@@ -99,6 +101,9 @@ impl Documents {
             Job::ReadConfig => self.read(at, &line, now),
             Job::FollowConfig { revision } if *revision == Self::id(&line).0 => Event::ConfigUnchanged,
             Job::FollowConfig { .. } => self.read(at, &line, now),
+            Job::ReadRelease { release, .. } if self.missing.contains(release) => {
+                failure(JobKind::ReadRelease, ErrorClass::Broken, "not kept")
+            }
             Job::ReadRelease { release, .. } => {
                 let line = self.lines.iter().find(|line| Self::id(line) == *release);
                 self.read(Uptime::ZERO, line.expect("a release that was published"), now)

@@ -10,6 +10,7 @@ use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::Unavailable;
 use berth_core::message::release::{BoardState, Verdict};
+use berth_core::release::NotedReleases;
 use berth_core::view::{GateStage, PhaseName, Status};
 use expect_test::expect;
 
@@ -516,6 +517,44 @@ fn a_booting_instance_takes_the_newest_release_that_is_proven() {
     assert_eq!(boot(&[0, 1, 2], &[2]), ["v2"], "v3 is stopped");
     assert_eq!(boot(&[0], &[1]), ["v1"]);
     assert_eq!(boot(&[], &[]), ["v3"], "there is nothing better");
+}
+
+/// An agent on an instance that ran v0, whose document is lost, and on which these failed; the document has v3. Without a board each
+/// release is read from what is kept here.
+fn again(document: fn(&str) -> String, failed: &[&str], lost: &[&str]) -> Vec<String> {
+    let id = |tag: &str| Documents::id(&document(tag));
+    let noted = NotedReleases {
+        instance_id: "i-0123456789abcdef0".to_owned(),
+        serving: id("v0"),
+        container: None,
+        failed: failed.iter().map(|tag| id(tag)).collect(),
+    };
+    let mut life = Sim::new(&document("v3")).continuing(Some(noted));
+    for tag in ["v0", "v1", "v2", "v3"] {
+        life = life.publishes(secs(0), &document(tag));
+    }
+    let life = life.with_documents(|documents| {
+        documents.missing = lost.iter().chain(&["v0"]).map(|tag| id(tag)).collect();
+        for (next, before) in [("v3", "v2"), ("v2", "v1"), ("v1", "v0")] {
+            documents.previous.insert(id(next), id(before));
+        }
+        // The verdict of this instance is not written yet.
+        documents.board.insert(id("v3"), BoardState { ok: 1, ..BoardState::default() });
+    });
+    tags(&life.run(secs(12)))
+}
+
+#[test]
+fn what_failed_here_is_not_booted_while_there_is_something_else() {
+    let alone: fn(&str) -> String = |tag| by_targets(tag).replace(" release.board=s3://bucket/board", "");
+    for document in [by_targets, alone] {
+        assert_eq!(again(document, &[], &[]), ["v3"]);
+        assert_eq!(again(document, &["v3"], &[]), ["v2"], "it failed here, though others serve it");
+        assert_eq!(again(document, &["v3", "v2"], &[]), ["v1"]);
+        assert_eq!(again(document, &["v3"], &["v2"]), ["v3"], "there is nothing else");
+        assert_eq!(again(document, &["v3"], &["v1"]), ["v2"], "what comes before it is lost");
+        assert_eq!(again(document, &["v3", "v2", "v1"], &[]), ["v3"], "there is nothing better");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub use args::{
     TimelineArgs, WaitArgs,
 };
 
-pub use release::{FollowedArgs, HaltArgs, PublishArgs, ReleaseArgs, ReleaseCommand, RollbackArgs};
+pub use release::{FollowedArgs, HaltArgs, PublishArgs, ReleaseArgs, ReleaseCommand, RollbackArgs, WaitingArgs};
 
 mod args;
 mod help;

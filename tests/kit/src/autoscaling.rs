@@ -21,6 +21,7 @@ pub struct AutoScaling {
     member: Mutex<Option<Member>>,
     /// The target groups that the group attaches, by their ARNs.
     attached: Mutex<Vec<String>>,
+    health_check: Mutex<&'static str>,
     created: SystemTime,
     changes: watch::Sender<u64>,
 }
@@ -37,6 +38,7 @@ impl AutoScaling {
             imds,
             member: Mutex::new(hooks.map(Member::new)),
             attached: Mutex::default(),
+            health_check: Mutex::new("EC2"),
             created: clock::wall(),
             changes: watch::Sender::new(0),
         }
@@ -64,6 +66,11 @@ impl AutoScaling {
     /// The group attaches a target group: it registers its instances there by itself.
     pub fn attach(&self, target_group: &str) {
         self.attached.lock().unwrap().push(target_group.into());
+    }
+
+    /// The group's `HealthCheckType`, which is `EC2` as a rule.
+    pub fn check_health_by(&self, kind: &'static str) {
+        *self.health_check.lock().unwrap() = kind;
     }
 
     /// Lets the hooks of the transition that the instance is in become active: `Pending` → `Pending:Wait`, and so on.
@@ -269,11 +276,12 @@ impl AutoScaling {
                 "<member><AutoScalingGroupName>{}</AutoScalingGroupName><AutoScalingGroupARN>{}</AutoScalingGroupARN>\
                  <MinSize>1</MinSize><MaxSize>2</MaxSize><DesiredCapacity>1</DesiredCapacity><DefaultCooldown>300</DefaultCooldown>\
                  <AvailabilityZones><member>{}</member></AvailabilityZones><TargetGroupARNs>{arns}</TargetGroupARNs>\
-                 <HealthCheckType>EC2</HealthCheckType><Instances>{}</Instances><CreatedTime>{}</CreatedTime>\
+                 <HealthCheckType>{}</HealthCheckType><Instances>{}</Instances><CreatedTime>{}</CreatedTime>\
                  <TrafficSources>{sources}</TrafficSources></member>",
                 xml(&self.group),
                 xml(&self.arn()),
                 self.zone,
+                *self.health_check.lock().unwrap(),
                 Some(instance).filter(|_| with_instances).unwrap_or_default(),
                 iso8601(self.created)
             )

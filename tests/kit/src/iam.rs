@@ -16,10 +16,18 @@ pub struct Iam {
 
 #[derive(Default)]
 struct State {
-    /// Pairs of action and resource patterns; none is no limit.
-    allowed: Option<Vec<(String, String)>>,
+    /// None is no limit.
+    allowed: Option<Vec<Grant>>,
     needed: BTreeSet<String>,
     denied: BTreeSet<String>,
+}
+
+/// One action on one resource.
+struct Grant {
+    action: String,
+    resource: String,
+    /// The patterns of a condition `StringLike` on `s3:prefix`, if there is one.
+    prefixes: Option<Vec<String>>,
 }
 
 impl Iam {
@@ -33,11 +41,21 @@ impl Iam {
         let mut allowed = Vec::new();
         for statement in statements {
             let keys: Vec<_> = statement.as_object().expect("an object").keys().collect();
-            let known = ["Sid", "Effect", "Action", "Resource"];
+            let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
             assert!(keys.iter().all(|key| known.contains(&key.as_str())), "not understood: {statement}");
             assert_eq!(statement["Effect"], "Allow");
+            let prefixes = statement.get("Condition").map(|condition| {
+                let prefixes = &condition["StringLike"]["s3:prefix"];
+                let only = serde_json::json!({ "StringLike": { "s3:prefix": prefixes } });
+                assert!(*condition == only && !prefixes.is_null(), "not understood: {statement}");
+                texts(prefixes).map(str::to_owned).collect::<Vec<_>>()
+            });
             for action in texts(&statement["Action"]) {
-                allowed.extend(texts(&statement["Resource"]).map(|resource| (action.to_lowercase(), resource.into())));
+                allowed.extend(texts(&statement["Resource"]).map(|resource| Grant {
+                    action: action.to_lowercase(),
+                    resource: resource.to_owned(),
+                    prefixes: prefixes.clone(),
+                }));
             }
         }
         self.state.lock().unwrap().allowed = Some(allowed);
@@ -55,10 +73,20 @@ impl Iam {
 
     /// Whether the role may; `*` is the resource of actions that have none.
     pub(crate) fn allows(&self, action: &str, resource: &str) -> bool {
+        self.allows_below(action, resource, None)
+    }
+
+    /// Whether the role may by a request that has this `s3:prefix`. Without one in the request, a condition on it does not hold.
+    pub(crate) fn allows_below(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
         let mut state = self.state.lock().unwrap();
         state.needed.insert(action.to_owned());
-        let allows = |(actions, resources): &(String, String)| {
-            glob(actions.as_bytes(), action.to_lowercase().as_bytes()) && covers(resources, resource)
+        let holds = |patterns: &Vec<String>| {
+            prefix.is_some_and(|prefix| patterns.iter().any(|pattern| glob(pattern.as_bytes(), prefix.as_bytes())))
+        };
+        let allows = |grant: &Grant| {
+            glob(grant.action.as_bytes(), action.to_lowercase().as_bytes())
+                && covers(&grant.resource, resource)
+                && grant.prefixes.as_ref().is_none_or(holds)
         };
         let allowed = state.allowed.as_ref().is_none_or(|all| all.iter().any(allows));
         if !allowed {
@@ -114,6 +142,17 @@ mod tests {
         assert!(!covers("arn:aws:ecr:*:*:repository/x", "*"), "an action without resources needs `*` itself");
         let group = "arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:a-b:autoScalingGroupName/api";
         assert!(covers("arn:aws:autoscaling:us-east-2:*:autoScalingGroup:*:autoScalingGroupName/api", group));
+    }
+
+    #[test]
+    fn a_condition_on_the_prefix_holds_for_a_list_below_it_alone() {
+        let iam = Iam::default();
+        let condition = json!({ "StringLike": { "s3:prefix": ["board/*"] } });
+        let statement = json!({ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": condition });
+        iam.enforce(&json!({ "Version": "2012-10-17", "Statement": [statement] }));
+        let allows = |prefix| iam.allows_below("s3:ListBucket", "arn:aws:s3:::b", prefix);
+        assert!(allows(Some("board/x/")) && allows(Some("board/")));
+        assert!(!allows(Some("boards/")) && !allows(Some("")) && !allows(None));
     }
 
     #[test]

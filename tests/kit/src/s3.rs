@@ -192,7 +192,8 @@ impl S3 {
     fn perform(&self, call: &Call, request: &Request<Bytes>, caller: &Caller<'_>) -> Result<Reply, Refusal> {
         let (action, resource) = call.action();
         let refused = || denied(action, &resource);
-        if !caller.iam.allows(action, &resource) {
+        let prefix = call.query.get("prefix").map(String::as_str).filter(|_| call.operation == "ListObjectsV2");
+        if !caller.iam.allows_below(action, &resource, prefix) {
             return Err(refused());
         }
         if call.operation == "CreateBucket" {

@@ -145,6 +145,8 @@ Examples:
   berth release status s3://prod-berth/api
   berth release status s3://prod-berth/api --json | jq -r '.bad[].reason'
 
+A mark without a verdict is of an instance that is at the release, or died in it. Marks and bad verdicts together stop the release, too.
+
 Exit codes: 0 the release goes on, or is good; 1 it is stopped or halted, or a call failed.";
 
 pub(super) const HALT: &str = "\
@@ -156,7 +158,8 @@ Example:
 Exit codes: 0 halted, 1 there is no release, or a call failed.";
 
 pub(super) const RESUME: &str = "\
-The bad verdicts that the release has now no longer count; new ones do.
+The bad verdicts that the release has now no longer count; new ones do. An instance that began it, wrote no verdict and is taken for lost
+gets a bad verdict, which does not count either.
 
 Example:
   berth release resume s3://prod-berth/api
@@ -165,10 +168,13 @@ Exit codes: 0 it goes on, 1 there is no release, or a call failed.";
 
 pub(super) const ROLLBACK: &str = "\
 The document of the earlier release is published again as it was. Its waves do not count: every instance goes back as soon as it gets
-a lock.
+a lock. With --wait an instance counts when it called the earlier release good and runs it again; --instances also waits for each one
+that has left it, and does not know which of them were terminated since: --group does.
 
 Examples:
   berth release rollback s3://prod-berth/api
   berth release rollback s3://prod-berth/api --to 3f2a9c0d1b7e4856
+  berth release rollback s3://prod-berth/api --wait --group ap-api
 
-Exit codes: 0 published; 1 there is no release to go back to, somebody else published, or a call failed.";
+Exit codes: 0 published, with --wait: and good on the instances; 1 there is no release to go back to, somebody else published, a call
+failed, or with --wait: stopped, halted, superseded, or not good in time.";

@@ -69,6 +69,14 @@ pub struct PublishArgs {
     /// The fleet has no board: no copy is kept, so that nothing can be rolled back or waited for
     #[arg(long, conflicts_with_all = ["board", "wait"])]
     pub no_board: bool,
+    /// Whether and for how long to wait.
+    #[command(flatten)]
+    pub waiting: WaitingArgs,
+}
+
+/// Until when a command waits for the instances.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct WaitingArgs {
     /// Wait until the instances call the release good
     #[arg(long)]
     pub wait: bool,
@@ -103,6 +111,9 @@ pub struct RollbackArgs {
     /// The release to go back to [default: the newest earlier one that instances call good and that is not stopped]
     #[arg(long, value_name = "RELEASE", value_parser = release)]
     pub to: Option<ReleaseId>,
+    /// Whether and for how long to wait.
+    #[command(flatten)]
+    pub waiting: WaitingArgs,
 }
 
 /// As `config=` reads it.

@@ -153,12 +153,14 @@ fn a_release_is_of_a_document_in_s3() {
     };
     assert_eq!(publish.followed.pointer.to_string(), "s3://prod-berth/api");
     assert_eq!(publish.followed.board.map(|board| board.prefix), Some("boards/api".into()));
-    assert_eq!((publish.instances, publish.timeout), (Some(3), Duration::from_secs(1800)));
-    let ReleaseCommand::Rollback(rollback) = release("berth release rollback s3://b-1/api --to 0123456789abcdef")
+    assert_eq!((publish.waiting.instances, publish.waiting.timeout), (Some(3), Duration::from_secs(1800)));
+    let ReleaseCommand::Rollback(rollback) =
+        release("berth release rollback s3://b-1/api --to 0123456789abcdef --wait --group web --timeout 5m")
     else {
         panic!()
     };
     assert_eq!(rollback.to.map(|to| to.0), Some("0123456789abcdef".into()));
+    assert_eq!((rollback.waiting.group.as_deref(), rollback.waiting.timeout), (Some("web"), Duration::from_secs(300)));
     for (refused, why) in [
         ("berth release status ssm:/prod", "publishes to s3://BUCKET/KEY"),
         ("berth release status s3:prod/api", "with two slashes"),
@@ -166,6 +168,7 @@ fn a_release_is_of_a_document_in_s3() {
         ("berth release halt s3://prod-berth/api --board prod", "is not s3://BUCKET/PREFIX"),
         ("berth release rollback s3://prod-berth/api --to 0123", "is not the id of a release"),
         ("berth release publish s3://prod-berth/api x:1 --instances 3", "--wait"),
+        ("berth release rollback s3://prod-berth/api --group g", "--wait"),
         ("berth release publish s3://prod-berth/api x:1 --wait --instances 0", "0 is not in"),
         ("berth release publish s3://prod-berth/api x:1 --wait --instances 1 --group g", "cannot be used with"),
         ("berth release publish s3://prod-berth/api x:1 --wait --no-board", "cannot be used with"),

@@ -1,6 +1,7 @@
 //! The documents of the releases that this instance read last, in the run directory: to go back to one needs nobody else.
 //!
-//! They are on a tmpfs only, so they do not outlive a reboot, and no AMI holds one.
+//! They are on a tmpfs only, so they do not outlive a reboot, and no AMI holds one. That of the release that serves is always among them:
+//! without a board the next agent has it from nowhere else.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,18 +9,19 @@ use std::time::Duration;
 
 use berth_core::message::error::ErrorClass;
 use berth_core::message::release::ReleaseId;
+use berth_core::release::NotedReleases;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::io::aws::document::Document;
 use crate::io::aws::s3::About;
 use crate::io::host::memory_fs;
-use crate::io::host::note::boot_ms;
+use crate::io::host::note::{self, Note, boot_ms};
 use crate::io::host::small_file::{self, Durable};
 
 /// The folder in the run directory.
 const FOLDER: &str = "releases";
-/// So many are kept, the newest.
+/// So many are kept: the one that serves, and the newest.
 const KEPT: usize = 4;
 /// The longest file: a config, packed, and a line before it.
 const MAX_BYTES: u64 = (1 << 20) + 4096;
@@ -97,7 +99,7 @@ impl KeptReleases {
         Self { folder: run_dir.join(FOLDER) }
     }
 
-    /// Keeps a document, and removes all but the newest.
+    /// Keeps a document, and removes all but the newest and the one that serves, by the note of the releases.
     pub fn keep(&self, document: &Document) -> Result<(), KeptError> {
         let file = self.file(&document.release.id);
         let run_dir = self.folder.parent().unwrap_or(&self.folder);
@@ -117,7 +119,13 @@ impl KeptReleases {
         bytes.push(b'\n');
         bytes.extend_from_slice(&document.bytes);
         small_file::replace(&file, &bytes, Durable::No).map_err(io_error(&file, "write"))?;
-        self.remove_all_but_the_newest()
+        self.remove_surplus(self.serving().as_ref())
+    }
+
+    /// What serves. A note that cannot be read is reported by the agent that reads it.
+    fn serving(&self) -> Option<ReleaseId> {
+        let note = Note::new(self.folder.parent()?, note::RELEASES).read::<NotedReleases>();
+        note.ok().flatten().map(|(noted, _)| noted.serving)
     }
 
     /// The document of a release, none if it is not kept.
@@ -135,15 +143,16 @@ impl KeptReleases {
         self.folder.join(&id.0)
     }
 
-    fn remove_all_but_the_newest(&self) -> Result<(), KeptError> {
+    fn remove_surplus(&self, serving: Option<&ReleaseId>) -> Result<(), KeptError> {
         let entries = std::fs::read_dir(&self.folder).map_err(io_error(&self.folder, "read"))?;
         let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let serving = serving.map(|id| self.file(id));
         // What cannot be read counts as the oldest.
         let written = |file: &PathBuf| read(file).ok().flatten().map(|(head, _)| head.written_ms);
-        let mut files: Vec<_> = files.map(|file| (written(&file), file)).collect();
+        let mut files: Vec<_> = files.map(|file| (serving.as_ref() == Some(&file), written(&file), file)).collect();
         files.sort();
         let surplus = files.len().saturating_sub(KEPT);
-        for (_, file) in files.iter().take(surplus) {
+        for (.., file) in files.iter().take(surplus) {
             small_file::remove(file).map_err(io_error(file, "remove"))?;
         }
         Ok(())
@@ -197,6 +206,13 @@ mod tests {
         }
     }
 
+    /// Lets a kept document be written at this millisecond.
+    fn date(file: &Path, written_ms: usize) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let (_, rest) = text.split_once(',').unwrap();
+        std::fs::write(file, format!("{{\"written_ms\":{written_ms},{rest}")).unwrap();
+    }
+
     #[test]
     fn the_newest_four_are_kept() {
         let (run_dir, kept) = in_memory();
@@ -205,15 +221,41 @@ mod tests {
         for (number, document) in documents.iter().enumerate() {
             kept.keep(document).unwrap();
             // Within one millisecond none would be newer.
-            let file = kept.file(&document.release.id);
-            let text = std::fs::read_to_string(&file).unwrap();
-            let (_, rest) = text.split_once(',').unwrap();
-            std::fs::write(&file, format!("{{\"written_ms\":{number},{rest}")).unwrap();
+            date(&kept.file(&document.release.id), number);
         }
         kept.keep(&documents[5]).unwrap();
         let there: Vec<bool> = documents.iter().map(|one| kept.read(&one.release.id).unwrap().is_some()).collect();
         assert_eq!(there, [false, false, true, true, true, true]);
         assert_eq!(std::fs::read_dir(run_dir.path().join(FOLDER)).unwrap().count(), KEPT);
+    }
+
+    #[test]
+    fn the_one_that_serves_is_kept_however_many_come_after_it() {
+        let (run_dir, kept) = in_memory();
+        let documents: Vec<_> = (0..9).map(|number| document(&format!("berth image=x:{number}"))).collect();
+        let serves = |number: usize| {
+            let serving = documents[number].release.id.clone();
+            let noted = NotedReleases { instance_id: "i-1".into(), serving, container: None, failed: vec![] };
+            Note::new(run_dir.path(), note::RELEASES).leave(noted).unwrap();
+        };
+        let there = || {
+            let numbers = documents.iter().enumerate();
+            let kept = numbers.filter(|(_, one)| kept.read(&one.release.id).unwrap().is_some());
+            kept.map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        kept.keep(&documents[0]).unwrap();
+        date(&kept.file(&documents[0].release.id), 0);
+        serves(0);
+        for document in &documents[1..8] {
+            kept.keep(document).unwrap();
+            assert!(there().contains(&0), "{:?}", there());
+        }
+        assert_eq!(there().len(), KEPT);
+        // Another one serves, and the first is the oldest.
+        serves(7);
+        kept.keep(&documents[8]).unwrap();
+        let there = there();
+        assert!(there.len() == KEPT && !there.contains(&0) && there.contains(&7), "{there:?}");
     }
 
     #[test]

@@ -85,6 +85,7 @@ codes! {
         SignalWithoutChange "`secrets_refresh=…,signal:…` with `secrets_as=env`: the environment of a running process cannot change, so the app does not get the new values";
         SharedVolume "a volume that the app may write to, with `follow`: two containers have it at once during a release";
         AwayDuringRelease "`release.move=restart` with `follow`: the app is away from the stop of the old container until the new one is healthy, at every release";
+        LimitOutsideDocument "`release.max_parallel` or `release.failures` in the user-data, or nowhere but in the AMI-wide defaults, with `follow`: a value of the user-data wins over the document, and `berth release` reads the document alone, so it would count by another limit than the instances";
         FastFollow "`follow` below 5s with `config=ssm:…`: Parameter Store allows 40 requests a second to all of an account, and throttles the others";
         UnboundedLog "options of `json-file` without `max-size`: they replace berth's default rotation, and the log grows until the disk is full";
     }

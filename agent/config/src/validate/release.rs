@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::config::policy::TrafficMove;
 use crate::error::ConfigErrors;
 use crate::error::code::Code;
-use crate::parse::layers::Layers;
+use crate::parse::layers::{Layer, Layers};
 use crate::value::container::Volume;
 use crate::value::pointer::Pointer;
 use crate::value::port::{Port, Protocol};
@@ -16,6 +16,9 @@ use crate::value::scalar::duration_text;
 /// More often than this, a fleet of 200 instances uses up the 40 requests a second that Parameter Store allows an account (AWS General
 /// Reference, "Systems Manager endpoints and quotas").
 const FAST: Duration = Duration::from_secs(5);
+
+/// What `berth release` counts by, too.
+const LIMITS: [&str; 2] = ["release.max_parallel", "release.failures"];
 
 impl Layers {
     /// What a release needs. If more keys follow, nothing is missing yet, and only a `release.move` that is written counts.
@@ -101,6 +104,15 @@ impl Layers {
         }
     }
 
+    /// Whether a key that counts is in a layer above the document, or in one below a document that was read and does not have it.
+    fn is_outside_document(&self, key: &str) -> bool {
+        self.keys.get(key).is_some_and(|written| match written.layer {
+            Layer::Defaults => !self.awaits_document(),
+            Layer::Pointer => false,
+            Layer::UserData | Layer::CommandLine => true,
+        })
+    }
+
     /// Warnings about releases.
     pub(crate) fn warn_of_releases(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: String| {
@@ -119,9 +131,16 @@ impl Layers {
             return;
         };
         if config.release.board.is_none() && !awaits_document {
-            for key in ["release.max_parallel", "release.failures"] {
+            for key in LIMITS {
                 let reason = "has no effect without `release.board`: no instance knows of another one";
                 warn(Code::UnusedKey, key, reason.into());
+            }
+        }
+        if matches!(self.pointer(), Some(Pointer::S3 { .. })) && config.release.board.is_some() {
+            for key in LIMITS.into_iter().filter(|key| self.is_outside_document(key)) {
+                let reason = "belongs into the document: `berth release` reads it there alone, and would count by another limit than \
+                              the instances";
+                warn(Code::LimitOutsideDocument, key, reason.into());
             }
         }
         if config.traffic_move() == TrafficMove::Restart {

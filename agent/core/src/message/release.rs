@@ -99,8 +99,15 @@ impl BoardState {
     /// Whether this instance may begin: it is not stopped, was not rolled back here, and even if all that have begun turn out bad, no
     /// more than `failures + max_parallel` were touched.
     pub fn may_begin(&self, failures: u32, max_parallel: u32) -> bool {
+        let is_open = !self.is_stopped(failures) && !self.is_held(failures, max_parallel);
+        is_open && self.own != Some(Verdict::Bad)
+    }
+
+    /// Whether no other instance may begin until one of those that have begun writes its verdict: they and the bad verdicts are as many
+    /// as may be touched.
+    pub fn is_held(&self, failures: u32, max_parallel: u32) -> bool {
         let touched = self.bad.saturating_add(self.unsettled).saturating_sub(self.pardoned);
-        !self.is_stopped(failures) && self.own != Some(Verdict::Bad) && touched < failures.saturating_add(max_parallel)
+        touched >= failures.saturating_add(max_parallel)
     }
 
     /// Whether an instance that boots may run it although others have an older one: somebody serves it, and it is not stopped.
@@ -177,5 +184,8 @@ mod tests {
         assert!(BoardState { bad: 2, ..resumed.clone() }.is_stopped(1));
         assert!(BoardState { is_halted: true, ..resumed }.is_stopped(9));
         assert!(!BoardState::default().is_proven(1), "nobody serves it");
+        let held = BoardState { bad: 1, unsettled: 2, ..BoardState::default() };
+        assert!(held.is_held(2, 1) && !held.is_stopped(2) && !held.may_begin(2, 1) && held.may_begin(2, 2));
+        assert!(BoardState { pardoned: 1, ..held }.may_begin(2, 1));
     }
 }

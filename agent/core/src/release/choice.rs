@@ -1,7 +1,8 @@
 //! The choice of a boot: which release of the document this instance runs.
 //!
 //! What runs already goes on. Else it is the newest release that is proven, somebody serves it and it is not stopped; each names the
-//! one before it. If none is proven it is one that somebody serves although it was stopped, then one that was not stopped, the newest of them.
+//! one before it. If none is proven it is one that somebody serves although it was stopped, then one that was not stopped, the newest
+//! of them. What failed here before, by the board or by the note of an agent before this one, is taken only if nothing else is known.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::input::Input;
 use crate::message::job::Job;
-use crate::message::release::{Release, ReleaseId, Verdict};
+use crate::message::release::{BoardState, Release, ReleaseId, Verdict};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
@@ -36,7 +37,9 @@ pub struct Choice {
     /// What is to be read, or is looked at.
     stage: Stage,
     seen: Vec<ReleaseId>,
-    /// The best of those that are not proven and were not rolled back here.
+    /// What an agent before this one noted as failed here.
+    failed: Vec<ReleaseId>,
+    /// The best of those that are not proven and did not fail here.
     fallback: Option<(Fallback, Chosen)>,
     step: Step<Chosen>,
 }
@@ -84,7 +87,8 @@ impl Choice {
         if is_known || (board.is_none() && matches!(stage, Stage::Judging(_))) {
             step.done(newest.clone(), now);
         }
-        Self { seen: vec![newest.release.id.clone()], fallback: None, newest, board, stage, step }
+        let failed = noted.map(|noted| noted.failed.clone()).unwrap_or_default();
+        Self { seen: vec![newest.release.id.clone()], failed, fallback: None, newest, board, stage, step }
     }
 
     /// What was chosen, once it is.
@@ -115,22 +119,9 @@ impl Choice {
                 self.stage = Stage::Judging(Chosen { config: config.clone(), release: release.as_ref().clone() });
             }
             (Stage::Judging(judged), Event::BoardRead(state)) => {
-                let was_bad_here = state.own == Some(Verdict::Bad);
-                let rank = match state {
-                    state if state.ok > 0 => Fallback::Served,
-                    state if state.is_stopped(judged.config.release.failures) => Fallback::Stopped,
-                    _ => Fallback::Untried,
-                };
-                if !was_bad_here && self.fallback.as_ref().is_none_or(|(best, _)| *best < rank) {
-                    self.fallback = Some((rank, judged.clone()));
-                }
-                if state.is_proven(judged.config.release.failures) && !was_bad_here {
-                    let chosen = judged.clone();
-                    self.step.done(chosen, now);
-                    return Ok(());
-                }
-                let release = judged.release.clone();
-                self.look_before(&release, now);
+                let judged = judged.clone();
+                let has_failed = state.own == Some(Verdict::Bad) || self.failed.contains(&judged.release.id);
+                self.judge(judged, state.clone(), has_failed, now);
             }
             // One that is no config here any more still names the one before it.
             (Stage::Reading(_), Event::ConfigRefused { release, .. }) => self.look_before(release, now),
@@ -148,6 +139,26 @@ impl Choice {
             _ => self.step.again(),
         }
         Ok(())
+    }
+
+    /// Takes what is proven, else looks at the one before.
+    fn judge(&mut self, judged: Chosen, state: BoardState, has_failed: bool, now: Uptime) {
+        let failures = judged.config.release.failures;
+        let rank = match &state {
+            state if state.ok > 0 => Fallback::Served,
+            state if state.is_stopped(failures) => Fallback::Stopped,
+            _ => Fallback::Untried,
+        };
+        let release = judged.release.clone();
+        if !has_failed {
+            if state.is_proven(failures) {
+                return self.step.done(judged, now);
+            }
+            if self.fallback.as_ref().is_none_or(|(best, _)| *best < rank) {
+                self.fallback = Some((rank, judged));
+            }
+        }
+        self.look_before(&release, now);
     }
 
     /// Looks at the release before this one, if there is one that was not looked at.
@@ -170,13 +181,22 @@ impl Choice {
         self.step.done(best, now);
     }
 
+    /// What ran before is not to be had: as if nothing had.
     fn judge_newest(&mut self) {
-        self.step.again();
+        self.step.go_on();
         self.stage = Stage::Judging(self.newest.clone());
     }
 
     /// Orders the next question.
     pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let (Stage::Judging(judged), None, true) = (&self.stage, &self.board, self.step.is_due(now)) {
+            // Without a board nothing is proven: what did not fail here is as good as any.
+            let (judged, has_failed) = (judged.clone(), self.failed.contains(&judged.release.id));
+            if !has_failed {
+                return self.step.done(judged, now);
+            }
+            self.judge(judged, BoardState::default(), has_failed, now);
+        }
         if !self.step.is_due(now) {
             return;
         }
@@ -187,7 +207,7 @@ impl Choice {
             (Stage::Judging(judged), Some(board)) => {
                 Job::ReadBoard { board: board.clone(), release: judged.release.id.clone() }
             }
-            (Stage::Judging(_), None) => return self.step.done(self.newest.clone(), now),
+            (Stage::Judging(_), None) => return, // judged above
         };
         self.step.emit(job, outbox, now);
     }

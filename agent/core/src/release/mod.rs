@@ -21,6 +21,7 @@ use crate::message::release::{Release, ReleaseId, Verdict};
 use crate::outbox::Outbox;
 
 pub use gate::{Gate, LEASE};
+pub use lost::lost_after;
 pub use noted::NotedReleases;
 pub use preparation::Preparation;
 
@@ -31,6 +32,7 @@ mod call;
 pub mod choice;
 mod follower;
 mod gate;
+mod lost;
 mod noted;
 mod preparation;
 mod show;

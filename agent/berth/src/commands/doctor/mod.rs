@@ -13,6 +13,7 @@ use berth_config::{Config, ConfigErrors, ImdsAccess, Layers};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::identity::Identity;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::release::ReleaseId;
 use tokio::time::timeout;
 
 use crate::cli::{DoctorArgs, Global};
@@ -24,11 +25,13 @@ use crate::io::aws::{Aws, Service};
 use crate::io::config_sources;
 use crate::io::docker::{Engine, EngineError};
 
+use releases::ReleaseQuestion;
 use report::{DoctorReport, Finding, Verdict};
 use target_groups::Question;
 
 pub mod host;
 pub mod network;
+pub mod releases;
 pub mod report;
 pub mod services;
 pub mod target_groups;
@@ -99,15 +102,15 @@ async fn examine(global: &Global) -> Vec<Finding> {
     let scope = ArnScope { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
     let id = identity.map(|identity| identity.instance_id).unwrap_or_default();
     let config = configure(layers, &aws, &scope, &mut checks).await;
-    let host = examine_host(global, &engine, Some(&aws), config.as_ref().map(|(config, _)| config), &id).await;
-    if let Some((config, policy)) = &config {
+    let host = examine_host(global, &engine, Some(&aws), config.as_ref().map(|(config, ..)| config), &id).await;
+    if let Some((config, policy, release)) = &config {
         if imds.is_ipv6_only() {
             checks.extend(network::unreachable(config));
         }
         // An engine that does not answer has a finding already.
         let answers = host.iter().any(|check| check.name == "engine" && check.verdict == Verdict::Ok);
         let engine = engine.as_ref().ok().filter(|_| answers);
-        checks.extend(examine_services(&aws, engine, config, policy, &id).await);
+        checks.extend(examine_services(&aws, engine, config, policy, release.as_ref(), &id).await);
     }
     checks.extend(host);
     checks
@@ -142,13 +145,13 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Finding>) -> Option<I
     }
 }
 
-/// The config as `berth run` would resolve it, and its policy.
+/// The config as `berth run` would resolve it, its policy, and the release that the document is.
 async fn configure(
     layers: Option<Result<Layers, JobError>>,
     aws: &Aws,
     scope: &ArnScope,
     checks: &mut Vec<Finding>,
-) -> Option<(Config, Policy)> {
+) -> Option<(Config, Policy, Option<ReleaseId>)> {
     let mut layers = match layers {
         Some(Ok(layers)) => layers,
         Some(Err(error)) if error.class == ErrorClass::Misconfigured => {
@@ -179,10 +182,14 @@ async fn configure(
         checks.push(Finding::fail("config", error.reason, CORRECT));
         return None;
     }
+    let mut release = None;
     if let Some(pointer) = layers.pointer() {
         match within(config_sources::follow(&mut layers, aws)).await {
             None => checks.push(no_answer("pointer", &pointer.to_string())),
-            Some(Ok(_)) => checks.push(Finding::ok("pointer", pointer.to_string())),
+            Some(Ok(document)) => {
+                release = document.map(|document| document.release.id);
+                checks.push(Finding::ok("pointer", pointer.to_string()));
+            }
             Some(Err(error)) => {
                 checks.push(refused_pointer(&layers, &error, scope));
                 return None;
@@ -204,7 +211,7 @@ async fn configure(
                 )
             }));
             let policy = Policy::of(&layers, &config, scope);
-            Some((config, policy))
+            Some((config, policy, release))
         }
     }
 }
@@ -218,7 +225,13 @@ fn refused_pointer(layers: &Layers, error: &JobError, scope: &ArnScope) -> Findi
         Some(berth_config::Pointer::S3 { .. }) => "s3:GetObject",
         _ => "secretsmanager:GetSecretValue",
     };
-    Finding::refused("pointer", "config", error, allowing(action))
+    let finding = Finding::refused("pointer", "config", error, allowing(action));
+    match layers.pointer() {
+        Some(pointer @ berth_config::Pointer::S3 { .. }) if error.class == ErrorClass::Broken => {
+            Finding { advice: Some(format!("publish it: `berth release publish {pointer} FILE`")), ..finding }
+        }
+        _ => finding,
+    }
 }
 
 async fn examine_services(
@@ -226,6 +239,7 @@ async fn examine_services(
     engine: Option<&Engine>,
     config: &Config,
     policy: &Policy,
+    release: Option<&ReleaseId>,
     instance_id: &str,
 ) -> Vec<Finding> {
     let endpoints = services::services(config)
@@ -241,7 +255,8 @@ async fn examine_services(
     let group = async {
         let (group, name) = services::group(aws, instance_id, config, policy).await;
         let question = Question { aws, instance_id, group: name.as_deref(), policy };
-        [group, question.examine(config).await].concat()
+        let releases = ReleaseQuestion { aws, instance_id, group: name.as_deref(), release, policy };
+        [group, question.examine(config).await, releases.examine(config).await].concat()
     };
     let (endpoints, secrets, image, group) =
         tokio::join!(futures_util::future::join_all(endpoints), services::secrets(aws, config, policy), image, group,);

@@ -175,6 +175,11 @@ impl Policy {
         json(self)
     }
 
+    /// The statement with this `Sid`.
+    pub fn named(&self, sid: &str) -> Option<&Statement> {
+        self.statement.iter().find(|statement| statement.sid == sid)
+    }
+
     /// The statement that allows an action, as IAM names it.
     pub fn allowing(&self, action: &str) -> Option<&Statement> {
         self.statement.iter().find(|statement| statement.action.iter().any(|one| one == action))

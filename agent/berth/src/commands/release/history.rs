@@ -3,6 +3,7 @@
 use berth_config::{Board, Pointer};
 use berth_core::message::release::ReleaseId;
 
+use super::limits::Limits;
 use super::{Failure, patiently, source};
 use crate::io::aws::document::Document;
 use crate::io::aws::publisher::{self, Verdicts};
@@ -18,8 +19,8 @@ pub(super) struct Past {
     /// Its document; none if the board does not have it.
     pub(super) document: Option<Document>,
     pub(super) verdicts: Verdicts,
-    /// `release.failures` of its document.
-    pub(super) failures: u32,
+    /// Those of its document.
+    pub(super) limits: Limits,
     /// The app's version.
     pub(super) version: String,
 }
@@ -27,7 +28,7 @@ pub(super) struct Past {
 impl Past {
     /// Whether instances may go back to it.
     pub(super) fn is_proven(&self) -> bool {
-        self.document.is_some() && self.verdicts.state().is_proven(self.failures)
+        self.document.is_some() && self.verdicts.state().is_proven(self.limits.failures)
     }
 }
 
@@ -71,8 +72,8 @@ pub(super) async fn past(aws: &Aws, pointer: &Pointer, board: &Board, id: &Relea
     // Another document in its place is not that release.
     let document = document.await?.filter(|document| document.release.id == *id);
     let verdicts = patiently(async || publisher::verdicts(aws, board, id).await).await?;
-    let config = document.as_ref().map(|document| source::read(pointer, Some(board), None, &document.bytes).config);
-    let failures = config.as_ref().map_or(1, |config| config.release.failures);
-    let version = config.map(|config| config.version()).unwrap_or_default();
-    Ok(Past { id: id.clone(), document, verdicts, failures, version })
+    let bytes = document.as_ref().map(|document| &*document.bytes).unwrap_or_default();
+    let config = source::read(pointer, Some(board), None, bytes).config;
+    let (limits, version) = (Limits::of(&config), config.version());
+    Ok(Past { id: id.clone(), document, verdicts, limits, version })
 }

@@ -20,6 +20,7 @@ use crate::io::aws::s3::{self, About, Condition, ObjectName};
 mod document;
 mod halt;
 mod history;
+mod limits;
 mod publish;
 mod resolve;
 mod resume;
@@ -195,6 +196,11 @@ async fn read_document(aws: &Aws, at: &ObjectName) -> Result<Option<Document>, F
         read => read,
     });
     Ok(read.await?.map(Document::from))
+}
+
+/// The instance of a user `ROLEID:INSTANCE`.
+fn instance(user: &str) -> &str {
+    user.rsplit(':').next().unwrap_or(user)
 }
 
 /// A call, again while its failure may pass by itself.

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use berth_config::{Board, ImageRef};
-use berth_core::message::release::ReleaseId;
+use berth_core::message::release::{BoardState, ReleaseId};
 use serde_json::json;
 
+use super::limits::Limits;
 use super::source::{self, Reading, Unplaced};
 use super::{Failure, Fleet, Report, Written, document, patiently, resolve, wait};
 use crate::cli::PublishArgs;
@@ -32,13 +33,9 @@ struct Draft {
 /// The command.
 pub(super) async fn run(args: &PublishArgs) -> Result<Report, Failure> {
     let what = What::of(&args.what)?;
-    if args.wait && args.instances.is_none() && args.group.is_none() {
-        return Err(Failure::usage(
-            "--wait needs --instances N or --group NAME: how many instances must call the release good",
-        ));
-    }
+    wait::check(&args.waiting)?;
     let fleet = Fleet::read(&args.followed).await?;
-    let need = wait::need(&fleet, args).await?;
+    let need = wait::need(&fleet, &args.waiting).await?;
     let (bytes, name) = content(&fleet, what).await?;
     let bytes = pinned(&fleet, bytes, name.as_deref()).await?;
     let draft = draft(&fleet, args, bytes, name.as_deref())?;
@@ -54,8 +51,12 @@ pub(super) async fn run(args: &PublishArgs) -> Result<Report, Failure> {
     if current == Some(&draft.id) {
         return Ok(published(&fleet, &draft, None, false));
     }
+    let mut left = Vec::new();
     if let Some(board) = &board {
-        check_not_failed(&fleet, board, &draft).await?;
+        if check_not_failed(&fleet, board, &draft).await?.ok > 0 {
+            // It comes back: those that called it good may run the current one by now.
+            left.extend(current.cloned());
+        }
         let copy = async || publisher::copy(&fleet.aws, board, &draft.id, &draft.bytes, current).await;
         patiently(copy).await?;
     }
@@ -69,9 +70,9 @@ pub(super) async fn run(args: &PublishArgs) -> Result<Report, Failure> {
             if !args.followed.json {
                 say(&done.text);
             }
-            let failures = draft.reading.config.release.failures;
-            let waited = wait::Wait { fleet: &fleet, board, release: draft.id, failures, need }.run(args).await;
-            Ok(waited.over(done))
+            let limits = Limits::of(&draft.reading.config);
+            let wait = wait::Wait { fleet: &fleet, board, release: draft.id, limits, need, left };
+            Ok(wait.run(args.waiting.timeout, args.followed.json).await.over(done))
         }
         _ => Ok(done),
     }
@@ -183,10 +184,10 @@ fn check_in_place(fleet: &Fleet, args: &PublishArgs, draft: &Draft) -> Result<()
 }
 
 /// A document without a comment is the same release again, and instances do not begin one that was bad.
-async fn check_not_failed(fleet: &Fleet, board: &Board, draft: &Draft) -> Result<(), Failure> {
+async fn check_not_failed(fleet: &Fleet, board: &Board, draft: &Draft) -> Result<BoardState, Failure> {
     let state = patiently(async || publisher::verdicts(&fleet.aws, board, &draft.id).await).await?.state();
     if state.bad == 0 && !state.is_halted {
-        return Ok(());
+        return Ok(state);
     }
     Err(Failure::unmet(format!(
         "this document was published before, as release {}, and failed ({state}): instances do not begin it again; change it, for \

@@ -3,17 +3,12 @@
 //! An instance that began it and has written no verdict for longer than that takes counts as one that may be bad. It is lost: it gets a bad
 //! verdict, which is pardoned as well.
 
-use std::time::Duration;
-
-use berth_core::release::LEASE;
+use berth_core::release::lost_after;
 use serde_json::json;
 
 use super::{Failure, Fleet, Report, patiently, source};
 use crate::cli::FollowedArgs;
-use crate::io::aws::publisher;
-
-/// From a mark to the verdict, beside `release.bake`: the load balancer's health checks, or letting go.
-const MOVE: Duration = Duration::from_secs(300);
+use crate::io::aws::publisher::{self, Mark};
 
 /// The command.
 pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
@@ -21,10 +16,11 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
     let (current, board) = (fleet.current()?, fleet.board()?);
     let (release, aws) = (current.release.clone(), &fleet.aws);
     let config = source::read(&fleet.pointer, fleet.board.as_ref(), None, &current.bytes).config;
-    let longest = LEASE.saturating_add(MOVE).saturating_add(config.release.bake);
     let halt = patiently(async || publisher::halt_etag(aws, &board, &release.id).await).await?;
     let verdicts = patiently(async || publisher::verdicts(aws, &board, &release.id).await).await?;
-    let lost = patiently(async || publisher::lost(aws, &board, &release.id, &verdicts.begun, longest).await).await?;
+    let marks = patiently(async || publisher::marks(aws, &board, &release.id, &verdicts.begun).await).await?;
+    let is_lost = |mark: &Mark| mark.age >= lost_after(&config);
+    let lost: Vec<String> = marks.into_iter().filter(is_lost).map(|mark| mark.user).collect();
     for user in &lost {
         patiently(async || publisher::write_lost(aws, &board, &release.id, user).await).await?;
     }

@@ -4,9 +4,9 @@ use berth_core::message::release::ReleaseId;
 use serde_json::json;
 
 use super::history::{self, Past};
-use super::{Failure, Fleet, Report, Written, source};
+use super::{Failure, Fleet, Report, Written, source, wait};
 use crate::cli::RollbackArgs;
-use crate::commands::note;
+use crate::commands::{note, say};
 use crate::io::aws::s3::About;
 
 /// So many releases are looked at.
@@ -14,16 +14,25 @@ const LOOKED_AT: usize = 20;
 
 /// The command.
 pub(super) async fn run(args: &RollbackArgs) -> Result<Report, Failure> {
+    wait::check(&args.waiting)?;
     let fleet = Fleet::read(&args.followed).await?;
+    let need = wait::need(&fleet, &args.waiting).await?;
     let (current, board) = (fleet.current()?, fleet.board()?);
     let id = &current.release.id;
-    let target = match &args.to {
+    let before = async |is_target: &dyn Fn(&Past) -> bool| {
+        history::before(&fleet.aws, &fleet.pointer, &board, current, LOOKED_AT, is_target).await
+    };
+    let (target, between) = match &args.to {
         Some(to) if to == id => return Err(Failure::unmet(format!("{} is release {to} already", fleet.pointer))),
-        Some(to) => history::past(&fleet.aws, &fleet.pointer, &board, to).await?,
+        Some(to) => {
+            let target = history::past(&fleet.aws, &fleet.pointer, &board, to).await?;
+            // Those in between are of interest to a wait alone.
+            (target, if need.is_some() { before(&|past| past.id == *to).await? } else { Vec::new() })
+        }
         None => {
-            let is_target = |past: &Past| past.is_proven();
-            let past = history::before(&fleet.aws, &fleet.pointer, &board, current, LOOKED_AT, is_target).await?;
-            target(past).map_err(|looked_at| none_to_go_back_to(id, &looked_at))?
+            let past = before(&Past::is_proven).await?;
+            let target = target(past.clone()).map_err(|looked_at| none_to_go_back_to(id, &looked_at))?;
+            (target, past)
         }
     };
     let Some(document) = &target.document else {
@@ -33,7 +42,7 @@ pub(super) async fn run(args: &RollbackArgs) -> Result<Report, Failure> {
         )));
     };
     let state = target.verdicts.state();
-    if state.is_stopped(target.failures) {
+    if state.is_stopped(target.limits.failures) {
         return Err(Failure::unmet(format!(
             "release {} is stopped ({state}): no instance would begin it; name another one, or publish its document again",
             target.id
@@ -56,7 +65,14 @@ pub(super) async fn run(args: &RollbackArgs) -> Result<Report, Failure> {
     let json = json!({
         "ok": true, "release": target.id, "version": target.version, "previous": id, "rollback": true,
     });
-    Ok(Report { is_met: true, text, json })
+    let done = Report { is_met: true, text, json };
+    let Some(need) = need else { return Ok(done) };
+    if !args.followed.json {
+        say(&done.text);
+    }
+    let left = left(id, &between, &target.id);
+    let wait = wait::Wait { fleet: &fleet, board, release: target.id, limits: target.limits, need, left };
+    Ok(wait.run(args.waiting.timeout, args.followed.json).await.over(done))
 }
 
 /// The newest release to go back to; or all that were looked at.
@@ -67,12 +83,25 @@ fn target(past: Vec<Past>) -> Result<Past, Vec<Past>> {
     }
 }
 
+/// The releases after the target, the newest first: instances leave them. If the target is not among those that are known, only the
+/// current one is sure to be after it.
+fn left(current: &ReleaseId, before: &[Past], target: &ReleaseId) -> Vec<ReleaseId> {
+    let at = before.iter().position(|past| past.id == *target).unwrap_or_default();
+    std::iter::once(current).chain(before.iter().take(at).map(|past| &past.id)).cloned().collect()
+}
+
 /// What an operator who named the release should know.
 fn remarks(fleet: &Fleet, target: &Past, document: &[u8]) -> Vec<String> {
     let state = target.verdicts.state();
     let mut remarks = Vec::new();
     if state.ok == 0 {
         remarks.push(format!("no instance has called release {} good", target.id));
+    }
+    if state.ok > 0 && target.limits.is_held(&state) {
+        remarks.push(format!(
+            "release {} has marks without a verdict ({state}): no other instance begins it before `berth release resume {}`",
+            target.id, fleet.pointer
+        ));
     }
     if let Some(current) = &fleet.current {
         let read = |bytes: &[u8]| source::read(&fleet.pointer, fleet.board.as_ref(), None, bytes).config;
@@ -106,6 +135,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::commands::release::limits::Limits;
     use crate::io::aws::document::Document;
     use crate::io::aws::publisher::Verdicts;
     use crate::io::aws::s3::Object;
@@ -123,9 +153,19 @@ mod tests {
             id: document.release.id.clone(),
             document: Some(document),
             verdicts: Verdicts { ok: users(ok), bad: users(bad), ..Verdicts::default() },
-            failures: 1,
+            limits: Limits { failures: 1, max_parallel: 1, lost_after: Duration::from_secs(390) },
             version: number.to_string(),
         }
+    }
+
+    #[test]
+    fn instances_leave_the_releases_after_the_target() {
+        let all = vec![past(3, 1, 0), past(2, 0, 1), past(1, 1, 0)];
+        let (current, ids) = (ReleaseId::of(b"current"), all.iter().map(|past| past.id.clone()).collect::<Vec<_>>());
+        assert_eq!(left(&current, &all, &ids[2]), [current.clone(), ids[0].clone(), ids[1].clone()]);
+        assert_eq!(left(&current, &all, &ids[0]), std::slice::from_ref(&current));
+        // Whether these are older or newer than the target is not known.
+        assert_eq!(left(&current, &all, &ReleaseId::of(b"other")), std::slice::from_ref(&current));
     }
 
     #[test]
@@ -151,7 +191,7 @@ mod tests {
         pardoned[1].verdicts.pardoned = 1;
         assert_eq!(target(pardoned).unwrap().version, "4");
         let mut lenient = all.clone();
-        lenient[1].failures = 2;
+        lenient[1].limits.failures = 2;
         assert_eq!(target(lenient).unwrap().version, "4");
         let none = target(all.into_iter().take(4).collect()).unwrap_err();
         assert_eq!(none.len(), 4);

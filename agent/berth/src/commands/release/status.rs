@@ -7,15 +7,16 @@ use berth_core::message::release::{Release, Verdict};
 use serde_json::{Value, json};
 
 use super::history::{self, Past};
-use super::{Failure, Fleet, Report, document, patiently, source};
+use super::limits::Limits;
+use super::{Failure, Fleet, Report, document, instance, patiently, source};
 use crate::cli::FollowedArgs;
 use crate::commands::humanize::span;
 use crate::commands::plain;
-use crate::io::aws::publisher::{self, Halt, LockView, Verdicts, WrittenVerdict};
+use crate::io::aws::publisher::{self, Halt, LockView, Mark, Verdicts, WrittenVerdict};
 
 /// So many earlier releases are shown.
 const SHOWN: usize = 5;
-/// So many bad verdicts are read.
+/// So many bad verdicts, and so many marks, are read.
 const READ: usize = 50;
 
 /// All that is shown.
@@ -26,8 +27,10 @@ struct View {
     version: String,
     image: String,
     notes: Option<String>,
-    failures: u32,
+    limits: Limits,
     verdicts: Verdicts,
+    /// The marks without a verdict, the oldest first.
+    begun: Vec<Mark>,
     /// Each bad verdict, by who wrote it.
     bad: Vec<(String, WrittenVerdict)>,
     locks: Vec<LockView>,
@@ -43,6 +46,8 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
     let verdicts = patiently(async || publisher::verdicts(aws, &board, id).await).await?;
     let shown: Vec<String> = verdicts.bad.iter().take(READ).cloned().collect();
     let bad = patiently(async || publisher::written(aws, &board, id, Verdict::Bad, &shown).await).await?;
+    let begun: Vec<String> = verdicts.begun.iter().take(READ).cloned().collect();
+    let begun = patiently(async || publisher::marks(aws, &board, id, &begun).await).await?;
     let locks = patiently(async || publisher::locks(aws, &board).await).await?;
     let halt = patiently(async || publisher::halted(aws, &board, id).await).await?;
     let before = history::before(aws, &fleet.pointer, &board, current, SHOWN, |_| false).await?;
@@ -53,8 +58,9 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
         version: config.version(),
         image: config.image.to_string(),
         notes: document::comment(&current.bytes).and_then(|comment| comment.notes.map(str::to_owned)),
-        failures: config.release.failures,
+        limits: Limits::of(&config),
         verdicts,
+        begun,
         bad,
         locks,
         halt,
@@ -65,7 +71,7 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
 
 impl View {
     fn is_stopped(&self) -> bool {
-        self.verdicts.state().is_stopped(self.failures)
+        self.limits.is_stopped(&self.verdicts.state())
     }
 
     /// What the board says of the release, in one sentence.
@@ -76,16 +82,31 @@ impl View {
             let (by, at) = (part(" by ", &halt.by), part(" at ", &halt.time));
             return format!("halted{by}{at}{}", part(": ", &halt.reason));
         }
-        match (state.is_stopped(self.failures), state.pardoned) {
-            (true, _) if state.is_halted => "halted".to_owned(),
-            (true, 0) => format!("stopped: {} bad, and release.failures is {}", state.bad, self.failures),
-            (true, pardoned) => format!(
-                "stopped: {} bad after it was resumed with {pardoned}, and release.failures is {}",
-                state.bad.saturating_sub(pardoned),
-                self.failures
-            ),
-            (false, 0) => "goes on".to_owned(),
-            (false, pardoned) => format!("resumed, with {pardoned} bad pardoned"),
+        match (self.limits.why_stopped(&state), state.pardoned) {
+            _ if state.is_halted => "halted".to_owned(),
+            (Some(why), _) => format!("stopped: {why}"),
+            (None, 0) => "goes on".to_owned(),
+            (None, pardoned) => format!("resumed, with {pardoned} bad pardoned"),
+        }
+    }
+
+    /// What an operator can do about instances that began and have written no verdict.
+    fn advice(&self) -> Option<String> {
+        let (state, limits) = (self.verdicts.state(), &self.limits);
+        let held = limits.is_held(&state) && !state.is_stopped(limits.failures);
+        let resume = format!("`berth release resume {}`", self.pointer);
+        match (limits.is_held_by_the_lost(&state, &self.begun), limits.lost(&self.begun).next()) {
+            _ if !held => None,
+            (true, _) => {
+                Some(format!("no instance begins it any more: if they died for another reason, {resume} lets it go on"))
+            }
+            (false, Some(_)) => {
+                Some(format!("one of them may still write its verdict; {resume} lets it go on at once"))
+            }
+            (false, None) => Some(format!(
+                "they may still write their verdicts, and are lost {} after they began: then {resume} lets it go on",
+                span(limits.lost_after.as_secs_f64())
+            )),
         }
     }
 
@@ -104,7 +125,11 @@ impl View {
             line("notes", notes);
         }
         line("state", &self.state());
-        line("verdicts", &format!("{} ok, {} bad", self.verdicts.ok.len(), self.verdicts.bad.len()));
+        let unsettled = match self.verdicts.begun.len() {
+            0 => String::new(),
+            count => format!(", {count} without a verdict"),
+        };
+        line("verdicts", &format!("{} ok, {} bad{unsettled}", self.verdicts.ok.len(), self.verdicts.bad.len()));
         for (user, verdict) in &self.bad {
             line("", &format!("{}: {}", instance(user), verdict.reason));
             for output in &verdict.last_lines {
@@ -114,6 +139,17 @@ impl View {
         let unread = self.verdicts.bad.len().saturating_sub(self.bad.len());
         if unread > 0 {
             line("", &format!("and {unread} more"));
+        }
+        for mark in &self.begun {
+            let lost = if mark.age >= self.limits.lost_after { ", and is taken for lost" } else { "" };
+            line("begun", &format!("{}: {} ago{lost}", instance(&mark.user), age(mark.age)));
+        }
+        let unread = self.verdicts.begun.len().saturating_sub(self.begun.len());
+        if unread > 0 {
+            line("", &format!("and {unread} more"));
+        }
+        if let Some(advice) = self.advice() {
+            line("", &advice);
         }
         for lock in &self.locks {
             let holder = lock.holder.as_deref().unwrap_or("of unknown form");
@@ -144,6 +180,13 @@ impl View {
                 "reason": verdict.reason,
                 "time": verdict.time,
                 "last_lines": verdict.last_lines,
+            })
+        });
+        let begun = self.begun.iter().map(|mark| {
+            json!({
+                "instance": instance(&mark.user),
+                "seconds_old": mark.age.as_secs(),
+                "lost": mark.age >= self.limits.lost_after,
             })
         });
         let locks = self.locks.iter().map(|lock| {
@@ -184,15 +227,13 @@ impl View {
             "ok_count": state.ok,
             "bad_count": state.bad,
             "bad": bad.collect::<Vec<_>>(),
+            "unsettled_count": state.unsettled,
+            "begun": begun.collect::<Vec<_>>(),
+            "advice": self.advice(),
             "locks": locks.collect::<Vec<_>>(),
             "before": before.collect::<Vec<_>>(),
         })
     }
-}
-
-/// The instance of a user `ROLEID:INSTANCE`.
-fn instance(user: &str) -> &str {
-    user.rsplit(':').next().unwrap_or(user)
 }
 
 fn notes_of(past: &Past) -> Option<&str> {
@@ -216,6 +257,8 @@ mod tests {
     use crate::io::aws::document::Document;
     use crate::io::aws::s3::{About, Object};
 
+    const LIMITS: Limits = Limits { failures: 1, max_parallel: 1, lost_after: Duration::from_secs(390) };
+
     fn view() -> View {
         let document = Document::from(Object {
             body: Bytes::from_static(b"# published 2026-11-21T03:34:32Z: the good one\nberth image=x:1"),
@@ -227,7 +270,7 @@ mod tests {
             id: document.release.id.clone(),
             document: Some(document),
             verdicts: Verdicts { ok: vec!["A:i-1".into(), "A:i-2".into()], ..Verdicts::default() },
-            failures: 1,
+            limits: LIMITS,
             version: "1".into(),
         };
         let lost = Past { id: ReleaseId::of(b"lost"), document: None, verdicts: Verdicts::default(), ..past.clone() };
@@ -248,12 +291,13 @@ mod tests {
             version: "2".into(),
             image: "docker.io/library/x:2".into(),
             notes: Some("larger pool".into()),
-            failures: 1,
+            limits: LIMITS,
             verdicts: Verdicts {
                 ok: vec!["A:i-1".into()],
                 bad: vec!["A:i-2".into(), "A:i-3".into()],
                 ..Verdicts::default()
             },
+            begun: Vec::new(),
             bad: vec![("A:i-2".into(), verdict)],
             locks: vec![LockView {
                 number: "0".into(),
@@ -293,7 +337,7 @@ mod tests {
         };
         let one = "stopped: 2 bad, and release.failures is 1".to_owned();
         assert_eq!(with(&|_| {}), (one, true));
-        assert_eq!(with(&|view| view.failures = 3), ("goes on".into(), false));
+        assert_eq!(with(&|view| view.limits.failures = 3), ("goes on".into(), false));
         assert_eq!(with(&|view| view.verdicts.pardoned = 2), ("resumed, with 2 bad pardoned".into(), false));
         let again = "stopped: 1 bad after it was resumed with 1, and release.failures is 1".to_owned();
         assert_eq!(with(&|view| view.verdicts.pardoned = 1), (again, true));
@@ -307,6 +351,49 @@ mod tests {
             view.halt = Some(Halt::default());
         };
         assert_eq!(with(&unreadable), ("halted".into(), true));
+    }
+
+    /// Stopped by nothing but instances whose marks are so old, in seconds.
+    fn held(ages: &[u64]) -> View {
+        let mark = |age: &u64| Mark { user: format!("A:i-{age}"), age: Duration::from_secs(*age) };
+        let begun: Vec<Mark> = ages.iter().map(mark).collect();
+        let users = begun.iter().map(|mark| mark.user.clone()).collect();
+        let verdicts = Verdicts { ok: vec!["A:i-1".into()], begun: users, ..Verdicts::default() };
+        View { verdicts, begun, bad: Vec::new(), locks: Vec::new(), before: Vec::new(), ..view() }
+    }
+
+    #[test]
+    fn instances_that_began_and_wrote_no_verdict_are_shown_with_their_age_and_what_to_do() {
+        expect![[r#"
+            release   97b0560280ed60a5, published 3 min 12 s ago to s3://prod-berth/api
+            version   2, docker.io/library/x:2
+            notes     larger pool
+            state     stopped: 0 bad and 2 without a verdict, and release.failures + release.max_parallel is 2
+            verdicts  1 ok, 0 bad, 2 without a verdict
+            begun     i-700: 11 min 40 s ago, and is taken for lost
+            begun     i-400: 6 min 40 s ago, and is taken for lost
+                      no instance begins it any more: if they died for another reason, `berth release resume s3://prod-berth/api` lets it go on
+        "#]]
+        .assert_eq(&held(&[700, 400]).text());
+        let resume = "`berth release resume s3://prod-berth/api` lets it go on";
+        let some = held(&[400, 20]);
+        let advice = format!("one of them may still write its verdict; {resume} at once");
+        assert_eq!((some.is_stopped(), some.advice()), (true, Some(advice)));
+        let none = held(&[30, 20]);
+        let advice =
+            format!("they may still write their verdicts, and are lost 6 min 30 s after they began: then {resume}");
+        assert_eq!((none.is_stopped(), none.advice()), (true, Some(advice)));
+        // One that is at it stops nothing.
+        let one = held(&[20]);
+        assert_eq!((one.state().as_str(), one.is_stopped(), one.advice()), ("goes on", false, None));
+        assert!(one.text().contains("\nbegun     i-20: 20.0 s ago\n"), "{}", one.text());
+
+        let json = held(&[700, 20]).json();
+        assert_eq!((&json["ok"], &json["stopped"], &json["unsettled_count"]), (&false.into(), &true.into(), &2.into()));
+        assert_eq!(json["begun"][0], json!({ "instance": "i-700", "seconds_old": 700, "lost": true }));
+        assert_eq!(json["begun"][1], json!({ "instance": "i-20", "seconds_old": 20, "lost": false }));
+        assert!(json["advice"].as_str().unwrap().contains("resume"), "{json}");
+        assert_eq!(view().json()["advice"], Value::Null, "bad verdicts are for an operator to look at");
     }
 
     #[test]

@@ -99,6 +99,16 @@ pub async fn in_service(aws: &Aws, group: &str) -> Result<Option<Vec<String>>, A
     Ok(found.map(|group| ids(group.instances())))
 }
 
+/// `HealthCheckType` of a group: `EC2`, `ELB`, …, or several with commas; none if there is no such group.
+pub async fn health_check_type(aws: &Aws, group: &str) -> Result<Option<String>, AwsError> {
+    let answer = aws.call(DESCRIBE_GROUPS, None, |config| {
+        Client::new(config).describe_auto_scaling_groups().auto_scaling_group_names(group).send()
+    });
+    let groups = answer.await?.auto_scaling_groups.ok_or(AwsError::Unreadable { operation: DESCRIBE_GROUPS })?;
+    let found = groups.into_iter().find(|one| one.auto_scaling_group_name() == Some(group));
+    Ok(found.and_then(|group| group.health_check_type))
+}
+
 /// All hooks of a group, in the order returned.
 pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
     let answer = aws.call(DESCRIBE_HOOKS, None, |config| {

@@ -78,6 +78,12 @@ pub async fn document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<O
     s3::get(aws, &at, None).await?.ok_or_else(|| JobError::new(ErrorClass::Transient, format!("{at} was not returned")))
 }
 
+/// Whether there is such a document. A list says so; a GET of what is not there may be answered with 403.
+pub async fn has_document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<bool, S3Error> {
+    let names = s3::list(aws, &object(board, &format!("{release}/document"))).await?;
+    Ok(names.iter().any(String::is_empty))
+}
+
 /// What the board has about a release: one list.
 pub async fn read(aws: &Aws, board: &Board, release: &ReleaseId, instance_id: &str) -> Result<BoardState, S3Error> {
     let keys = s3::list(aws, &object(board, &format!("{release}/"))).await?;

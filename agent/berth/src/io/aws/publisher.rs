@@ -55,6 +55,15 @@ pub struct Halt {
     pub time: String,
 }
 
+/// A mark: this instance has begun a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Who wrote it, by `aws:userid`.
+    pub user: String,
+    /// How long ago, by the clock of S3.
+    pub age: Duration,
+}
+
 /// A lock that somebody holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockView {
@@ -177,24 +186,24 @@ pub async fn halt(aws: &Aws, board: &Board, release: &ReleaseId, reason: &str, b
     Ok(())
 }
 
-/// Those of these users whose mark is older than this: they began, and have written no verdict for so long.
-pub async fn lost(
-    aws: &Aws,
-    board: &Board,
-    release: &ReleaseId,
-    users: &[String],
-    older_than: Duration,
-) -> Result<Vec<String>, S3Error> {
-    let mut lost = Vec::new();
-    for user in users {
-        match s3::get(aws, &object(board, &format!("{release}/begun/{user}")), None).await {
-            Ok(Some(mark)) if mark.age >= older_than => lost.push(user.clone()),
-            Ok(_) => {}
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
+/// The marks of these users, the oldest first; one that is gone meanwhile is left out.
+pub async fn marks(aws: &Aws, board: &Board, release: &ReleaseId, users: &[String]) -> Result<Vec<Mark>, S3Error> {
+    let mut marks = Vec::new();
+    for some in users.chunks(AT_ONCE) {
+        let read = some.iter().map(async |user| {
+            let at = object(board, &format!("{release}/begun/{user}"));
+            (user, s3::get(aws, &at, None).await)
+        });
+        for (user, read) in join_all(read).await {
+            match read {
+                Ok(mark) => marks.extend(mark.map(|mark| Mark { user: user.clone(), age: mark.age })),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
         }
     }
-    Ok(lost)
+    marks.sort_by(|one, other| other.age.cmp(&one.age).then_with(|| one.user.cmp(&other.user)));
+    Ok(marks)
 }
 
 /// Writes a bad verdict in the place of an instance that is lost.

@@ -227,10 +227,46 @@ fn a_limit_without_a_board_is_a_warning() {
         let reported = pointed.warnings(&pointed.resolve().unwrap()).to_string();
         let expected = format!("user-data line 1 column 17: `{key}`: has no effect without `release.board`");
         assert!(reported.starts_with(&expected) && reported.lines().count() == 1, "{reported}");
-        assert_eq!(warned(&format!("FOLLOWED {words}")), None);
+        let (code, _) = warned(&format!("FOLLOWED {words}")).unwrap();
+        assert_eq!(code, Code::LimitOutsideDocument);
         let unread = format!("{words} follow=15s config=s3://prod-berth/api target_groups=ARN port=0:80");
         assert_eq!(warned(&unread), None, "the document may name a board");
     }
+}
+
+#[test]
+fn a_limit_that_the_document_does_not_have_is_a_warning() {
+    for words in ["release.max_parallel=2", "release.failures=2"] {
+        let (key, _) = words.split_once('=').unwrap();
+        let (code, text) = warned(&format!("FOLLOWED {words}")).unwrap();
+        let expected = format!("{key}: belongs into the document: `berth release` reads it there alone");
+        assert!(code == Code::LimitOutsideDocument && text.starts_with(&expected), "{text}");
+        // The user-data wins over a document that has it too.
+        let with = |user_data: &str, defaults: &str, document: Option<&str>| {
+            let mut layers = Layers::new();
+            layers.add_file("berth.toml", defaults.as_bytes());
+            layers.add_user_data(format!("berth image=x:1 {}", user_data.replace("FOLLOWED", FOLLOWED)).as_bytes());
+            if let Some(document) = document {
+                layers.add_pointed(&layers.pointer().unwrap(), format!("berth port=80 {document}").as_bytes());
+            }
+            let (config, _) = layers.resolve_what_is_written(document.is_none());
+            let mut warnings = ConfigErrors::default();
+            layers.warn_of_releases(&config, &mut warnings);
+            warnings.to_string()
+        };
+        let reported = with(&format!("FOLLOWED {words}"), "", Some(words));
+        assert!(reported.contains(&format!("`{key}`: belongs into the document")), "{reported}");
+        assert_eq!(with("FOLLOWED", "", Some(words)), "");
+        // The document wins over the file: whether it has the key is unknown until it is read.
+        let file = words.replace("=", " = ");
+        assert_eq!(with("FOLLOWED", &file, None), "");
+        assert_eq!(with("FOLLOWED", &file, Some(words)), "");
+        let reported = with("FOLLOWED", &file, Some(""));
+        assert!(reported.starts_with(&format!("berth.toml line 1 column 9: `{key}`: belongs into")), "{reported}");
+    }
+    // `berth release` publishes to S3 alone, and counts nothing without a board.
+    assert_eq!(warned("release.failures=2 follow=15s config=ssm:/x release.board=s3://prod-berth/board"), None);
+    assert_eq!(warned("release.bake=2m FOLLOWED"), None, "it counts for each instance alone");
 }
 
 #[test]
