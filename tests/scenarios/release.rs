@@ -3,9 +3,11 @@
 use berth_core::message::release::ReleaseId;
 use berth_kit::target_group::TargetGroup;
 use berth_kit::{Agent, Image, World};
+use serde_json::Value;
 
+use crate::commands::{berth, err, out};
 use crate::doctor::free_port;
-use crate::steps::until;
+use crate::steps::{own_address, until};
 use crate::{BERTH, SOON};
 
 const BUCKET: &str = "releases";
@@ -133,4 +135,131 @@ async fn a_version_that_is_no_good_changes_nothing() {
         assert_eq!(agent.http("/ready").await.status, 200);
     }
     assert_eq!(fleet.world.journal.count("DeregisterTargets"), 0);
+}
+
+/// Two instances that follow one document, which the commands publish.
+struct Deployment {
+    worlds: [World; 2],
+    agents: Vec<Agent>,
+}
+
+/// The words of a command, and of the document that it publishes.
+const FOLLOWED: &str = "s3://releases/web/document";
+const LOCK: &str = "web/board/locks/0";
+
+impl Deployment {
+    async fn start() -> Self {
+        let one = World::start().await;
+        one.s3.create(BUCKET);
+        let two = World::builder().s3(&one.s3).start().await;
+        Self { worlds: [one, two], agents: Vec::new() }
+    }
+
+    /// Pushes an image.
+    fn image(&self, tag: &str, env: &[(&str, &str)]) -> String {
+        let image = env.iter().fold(Image::demo_app(), |image, (name, value)| image.env(name, value));
+        self.worlds[0].push(tag, &image).by_tag()
+    }
+
+    /// The file of a document with this image.
+    fn document(&self, image: &str) -> String {
+        let file = self.worlds[0].state_dir().with_file_name("document");
+        let text =
+            format!("berth image={image} health=/health release.move=restart release.board=s3://{BUCKET}/{BOARD}");
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
+    async fn launch(&mut self) {
+        for world in &self.worlds {
+            world.ami_defaults(QUICK);
+            world.user_data(&format!(
+                "berth config={FOLLOWED} follow=1s name={} port={}:8080",
+                world.name,
+                own_address()
+            ));
+            self.agents.push(world.launch(BERTH.as_ref()).await);
+        }
+    }
+
+    /// `berth release …`: what it printed with `--json`.
+    async fn command(&self, code: i32, words: &[&str]) -> Value {
+        let words = [&["release", words[0], FOLLOWED], &words[1..], &["--json"]].concat();
+        let ended = berth(&self.worlds[0], &words).await;
+        assert_eq!(ended.status.code(), Some(code), "{words:?}: {}{}", out(&ended), err(&ended));
+        serde_json::from_str(&out(&ended)).unwrap()
+    }
+
+    /// Both serve this version, and nothing goes on.
+    async fn serve(&self, wanted: &str) {
+        for agent in &self.agents {
+            let serves = async || {
+                let status = agent.status().await;
+                let is_over = status["phase"] == "serve" && status["releases"]["next"].is_null();
+                status["version"] == wanted && is_over && agent.http("/ready").await.status == 200
+            };
+            until(&format!("{wanted} serves"), serves).await;
+        }
+    }
+
+    async fn wait_for(&self, what: &str) {
+        for agent in &self.agents {
+            let waits = async || agent.status().await["releases"]["next"]["waits_for"] == what;
+            until(&format!("it waits: {what}"), waits).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_commands_publish_watch_halt_resume_and_roll_back_a_fleet_of_two() {
+    let mut fleet = Deployment::start().await;
+    let [v1, v2, v3] = ["v1", "v2", "v3"].map(|tag| fleet.image(tag, &[]));
+    let bad = fleet.image("bad", &[("EXIT_AT_START", "3")]);
+    let both = ["--wait", "--instances", "2", "--timeout", "1m"];
+    let first = fleet.command(0, &["publish", &fleet.document(&v1)]).await;
+    fleet.launch().await;
+    let all_good = async || fleet.command(0, &["status"]).await["ok_count"] == 2;
+    until("both call it good", all_good).await;
+    fleet.serve("v1").await;
+
+    // Another image in the same document. It ends when both have it.
+    let second = fleet.command(0, &[&["publish", v2.as_str()], &both[..]].concat()).await;
+    assert_eq!((&second["previous"], &second["wait"]["ended"]), (&first["release"], &"good".into()), "{second}");
+    fleet.serve("v2").await;
+
+    // Halted before one of them has the lock: none begins it, also not once the lock is free.
+    let s3 = &fleet.worlds[0].s3;
+    s3.put(BUCKET, LOCK, r#"{"holder":"i-2","release":"0","lease_ms":600000,"nonce":"x"}"#, &[]);
+    let third = fleet.command(0, &["publish", &fleet.document(&v3)]).await;
+    fleet.wait_for("lock").await;
+    fleet.command(0, &["halt", "--reason", "look first"]).await;
+    s3.delete(BUCKET, LOCK);
+    fleet.wait_for("stopped").await;
+    let halted = fleet.command(1, &["status"]).await;
+    assert_eq!(halted["release"], third["release"], "{halted}");
+    for agent in &fleet.agents {
+        assert_eq!(version(agent).await, "v2");
+    }
+    fleet.command(0, &["resume"]).await;
+    fleet.serve("v3").await;
+
+    // A bad one stops itself, and the command that waits for it fails.
+    let fourth = fleet.command(1, &[&["publish", bad.as_str()], &both[..]].concat()).await;
+    assert_eq!(fourth["wait"]["ended"], "stopped", "{fourth}");
+    fleet.command(1, &["status"]).await;
+    for agent in &fleet.agents {
+        let serves_on = async || version(agent).await == "v3" && agent.http("/ready").await.status == 200;
+        until("v3 serves on", serves_on).await;
+    }
+
+    // Back to what they run, and then to what they ran before.
+    let back = fleet.command(0, &["rollback"]).await;
+    assert_eq!(back["release"], third["release"], "{back}");
+    fleet.serve("v3").await;
+    fleet.command(0, &["status"]).await;
+    let two = second["release"].as_str().unwrap();
+    fleet.command(0, &["rollback", "--to", two]).await;
+    fleet.serve("v2").await;
+    fleet.command(1, &["rollback", "--to", two]).await;
+    fleet.command(2, &["publish", &fleet.document("not/an image")]).await;
 }

@@ -606,6 +606,15 @@ fn on_the_way_back_a_new_container_that_keeps_exiting_costs_no_instance() {
 }
 
 #[test]
+fn while_traffic_goes_back_nothing_calls_the_release_good() {
+    // It exits in the bake and serves after that for longer than a release that was booted has to, until the old one is in.
+    let life = flawed(by_targets, Flaw::Exits(secs(45))).run(secs(140));
+    let life = life.balancing(|balancer| balancer.healthy_after = Some(secs(60))).run(secs(600));
+    assert_eq!(tags(&life), ["v1"], "{}", life.trace());
+    assert!(matches!(verdicts(&life).as_slice(), [(Verdict::Ok, _), (Verdict::Bad, _)]), "{:?}", verdicts(&life));
+}
+
+#[test]
 fn a_release_that_went_back_in_its_bake_is_not_released_over_itself() {
     for document in [by_targets, by_readiness] {
         let (one, two) = (document("v1"), document("v2"));

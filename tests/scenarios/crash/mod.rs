@@ -254,7 +254,8 @@ fn matrix(scene: Scene, blows: &[Blow]) {
     let work = || {
         loop {
             let Some((blow, cells)) = lanes.lock().unwrap().pop_front() else { return };
-            failed.lock().unwrap().extend(lane(scene, blow, &cells));
+            let of_lane = lane(scene, blow, &cells);
+            failed.lock().unwrap().extend(of_lane);
         }
     };
     std::thread::scope(|scope| {

@@ -122,6 +122,11 @@ impl Releases {
         self.serving = Some(release);
     }
 
+    /// The release that serves goes on: how it ends is its verdict, and not that it serves.
+    pub fn await_end(&mut self) {
+        self.proven_at = None;
+    }
+
     /// What serves.
     pub fn serving(&self) -> Option<&Release> {
         self.serving.as_ref()

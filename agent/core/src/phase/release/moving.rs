@@ -138,6 +138,9 @@ impl Swap {
             SwapCause::Secrets | SwapCause::Rest => None,
         };
         let mut old = self.serve.exchange(new, self.config.clone(), Some(self.image.clone()), release, outbox, now);
+        if matches!(self.cause, SwapCause::Release(_)) {
+            self.serve.past.releases.await_end();
+        }
         if let Some((_, to)) = &mut self.gap {
             to.get_or_insert(now);
         }
