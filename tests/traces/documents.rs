@@ -42,6 +42,8 @@ pub(crate) struct Documents {
     pub(crate) board: BTreeMap<ReleaseId, BoardState>,
     /// Verdicts that this instance wrote.
     pub(crate) verdicts: Vec<(ReleaseId, Verdict, String)>,
+    /// The marks of this instance.
+    pub(crate) begun: BTreeSet<ReleaseId>,
     /// Until when others hold every lock.
     pub(crate) busy_until: Uptime,
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
@@ -98,15 +100,22 @@ impl Documents {
             Job::ReadBoard { release, .. } => {
                 let own = self.verdicts.iter().find(|(id, ..)| id == release).map(|(_, verdict, _)| *verdict);
                 let state = self.board.get(release).cloned().unwrap_or_default();
-                Event::BoardRead(BoardState { own, ..state })
+                let has_begun = own.is_none() && self.begun.contains(release);
+                Event::BoardRead(BoardState { own, has_begun, ..state })
             }
             Job::TakeLock { .. } if now < self.busy_until => Event::LocksBusy,
             Job::TakeLock { .. } => Event::LockTaken(HeldLock { number: 0, etag: "1".to_owned() }),
             Job::RenewLock { .. } if now < self.busy_until => Event::LockLost,
             Job::RenewLock { lock, .. } => Event::LockTaken(lock.clone()),
             Job::ReleaseLock { .. } => Event::LockReleased,
-            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
-            Job::TakeBackMark { .. } => Event::Unmarked,
+            Job::MarkBegun { release, .. } => {
+                self.begun.insert(release.clone());
+                Event::Marked("1".to_owned())
+            }
+            Job::TakeBackMark { release, .. } => {
+                self.begun.remove(release);
+                Event::Unmarked
+            }
             Job::WriteVerdict { release, verdict, reason, .. } => {
                 self.verdicts.push((release.clone(), *verdict, reason.clone()));
                 let state = self.board.entry(release.clone()).or_default();
