@@ -48,6 +48,8 @@ pub(crate) struct Documents {
     pub(crate) outputs: Vec<Option<AppOutput>>,
     /// For the engine to return the app's last lines, beyond the usual.
     pub(crate) reading: Duration,
+    /// The marks of this instance.
+    pub(crate) begun: BTreeSet<ReleaseId>,
     /// Until when others hold every lock.
     pub(crate) busy_until: Uptime,
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
@@ -111,15 +113,22 @@ impl Documents {
             Job::ReadBoard { release, .. } => {
                 let own = self.verdicts.iter().find(|(id, ..)| id == release).map(|(_, verdict, _)| *verdict);
                 let state = self.board.get(release).cloned().unwrap_or_default();
-                Event::BoardRead(BoardState { own, ..state })
+                let has_begun = own.is_none() && self.begun.contains(release);
+                Event::BoardRead(BoardState { own, has_begun, ..state })
             }
             Job::TakeLock { .. } if now < self.busy_until => Event::LocksBusy,
             Job::TakeLock { .. } => Event::LockTaken(HeldLock { number: 0, etag: "1".to_owned() }),
             Job::RenewLock { .. } if now < self.busy_until => Event::LockLost,
             Job::RenewLock { lock, .. } => Event::LockTaken(lock.clone()),
             Job::ReleaseLock { .. } => Event::LockReleased,
-            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
-            Job::TakeBackMark { .. } => Event::Unmarked,
+            Job::MarkBegun { release, .. } => {
+                self.begun.insert(release.clone());
+                Event::Marked("1".to_owned())
+            }
+            Job::TakeBackMark { release, .. } => {
+                self.begun.remove(release);
+                Event::Unmarked
+            }
             Job::ReadOutput { id, .. } => Event::OutputRead(match self.containers.get(id) {
                 Some(container) => wrote(&format!("{} wrote this", container.creation.config.version())),
                 None => AppOutput::none(Unavailable::ContainerRemoved),

@@ -360,6 +360,7 @@ impl Fleet {
             ok: u32::try_from(count(Verdict::Ok)).unwrap(),
             bad: u32::try_from(count(Verdict::Bad)).unwrap(),
             own: self.verdicts.get(&instance).copied(),
+            has_begun: self.marks.contains_key(&instance) && !self.verdicts.contains_key(&instance),
             unsettled: u32::try_from(self.marks.keys().filter(is_unsettled).count()).unwrap(),
             is_halted: false,
             pardoned: 0,

@@ -494,6 +494,21 @@ fn an_instance_waits_for_its_wave_and_a_rollback_for_none() {
 }
 
 #[test]
+fn the_mark_of_a_move_in_which_the_agent_was_killed_is_not_taken_back() {
+    let (two, three) = (by_readiness("v2"), by_readiness("v3"));
+    let begun = |life: &Sim| life.documents.begun.contains(&Documents::id(&two));
+    // The next release is published while load balancers let go.
+    let undisturbed = good(by_readiness).publishes(secs(118), &three).run(secs(150));
+    assert!(undisturbed.count(JobKind::TakeBackMark) == 1 && !begun(&undisturbed), "{}", undisturbed.trace());
+    let stopped = moments(&good(by_readiness).run(secs(200)), "> StopContainer")[0];
+    let at = Duration::from_secs_f64(stopped + 0.001);
+    let killed = killed(good(by_readiness).run(at), at, &by_readiness("v1")).publishes(secs(20), &three).run(secs(36));
+    let has_abandoned = killed.count(JobKind::MarkBegun) == 1 && killed.count(JobKind::ReleaseLock) == 1;
+    assert!(has_abandoned && begun(&killed), "{}", killed.trace());
+    assert_eq!(killed.count(JobKind::TakeBackMark), 0, "{}", killed.trace());
+}
+
+#[test]
 fn a_booting_instance_takes_the_newest_release_that_is_proven() {
     let ids = ["v1", "v2", "v3"].map(|tag| Documents::id(&by_targets(tag)));
     let boot = |ok: &[usize], bad: &[usize]| {

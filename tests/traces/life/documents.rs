@@ -58,6 +58,7 @@ pub(crate) struct Documents {
     is_rollback: bool,
     /// What this instance wrote.
     pub(crate) verdicts: BTreeMap<ReleaseId, Verdict>,
+    marks: BTreeSet<ReleaseId>,
     lock: Option<Lock>,
     etags: u32,
     /// What was read here is on the disk.
@@ -74,6 +75,7 @@ impl Documents {
             since: Duration::ZERO,
             is_rollback: false,
             verdicts: BTreeMap::new(),
+            marks: BTreeSet::new(),
             lock: None,
             etags: 0,
             kept: BTreeSet::new(),
@@ -194,6 +196,7 @@ impl Documents {
                     unsettled: 0,
                     is_halted: during(halted),
                     pardoned: 0,
+                    has_begun: self.marks.contains(release),
                 })
             }
             Job::TakeLock { .. } if during(busy) => Event::LocksBusy,
@@ -211,8 +214,14 @@ impl Documents {
                 self.lock = None;
                 Event::LockReleased
             }
-            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
-            Job::TakeBackMark { .. } => Event::Unmarked,
+            Job::MarkBegun { release, .. } => {
+                self.marks.insert(release.clone());
+                Event::Marked("1".to_owned())
+            }
+            Job::TakeBackMark { release, .. } => {
+                self.marks.remove(release);
+                Event::Unmarked
+            }
             Job::WriteVerdict { release, verdict, .. } => {
                 self.verdicts.entry(release.clone()).or_insert(*verdict);
                 Event::VerdictWritten

@@ -50,6 +50,8 @@ pub struct BoardState {
     pub bad: u32,
     /// This instance's own.
     pub own: Option<Verdict>,
+    /// Whether this instance has begun and has written no verdict.
+    pub has_begun: bool,
     /// Other instances that began and have written no verdict: they go on, or died.
     pub unsettled: u32,
     /// Whether an operator halted it.

@@ -113,6 +113,7 @@ fn state_of<'k>(keys: impl Iterator<Item = &'k str>, instance_id: &str) -> Board
     state.bad = count(verdicts.values().filter(|verdict| **verdict == Verdict::Bad).count());
     state.ok = count(verdicts.len()).saturating_sub(state.bad);
     state.own = verdicts.get(instance_id).copied();
+    state.has_begun = begun.contains(instance_id) && state.own.is_none();
     let is_unsettled = |instance: &&&str| **instance != instance_id && !verdicts.contains_key(**instance);
     state.unsettled = count(begun.iter().filter(is_unsettled).count());
     state
@@ -340,7 +341,9 @@ mod tests {
             "bad/A:i-4",
             "ok/A:i-4",
         ]);
-        assert_eq!(state, BoardState { ok: 1, bad: 1, unsettled: 1, ..BoardState::default() });
+        assert_eq!(state, BoardState { ok: 1, bad: 1, unsettled: 1, has_begun: true, ..BoardState::default() });
+        // What has its verdict is begun and over.
+        assert!(!of(&["begun/A:i-1", "bad/A:i-1"]).has_begun && !of(&["begun/A:i-2"]).has_begun);
         let state = of(&["halt", "resume-2", "resume-10", "resume-x", "bad/A:i-1"]);
         let expected =
             BoardState { bad: 1, own: Some(Verdict::Bad), is_halted: true, pardoned: 10, ..BoardState::default() };

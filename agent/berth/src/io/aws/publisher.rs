@@ -86,6 +86,7 @@ impl Verdicts {
             bad: count(&self.bad),
             unsettled: count(&self.begun),
             own: None,
+            has_begun: false,
             is_halted: self.is_halted,
             pardoned: self.pardoned,
         }

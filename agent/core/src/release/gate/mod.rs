@@ -56,6 +56,8 @@ pub struct Gate {
     held: Option<Held>,
     /// The ETag of the mark, once it is written.
     mark: Option<String>,
+    /// Whether a mark of this instance was there before this agent wrote one; none until the board was read.
+    had_begun: Option<bool>,
     attempts: u32,
     seen: Option<BoardState>,
     error: Option<JobError>,
@@ -122,6 +124,7 @@ impl Gate {
             stage: Stage::Waiting,
             held: None,
             mark: None,
+            had_begun: None,
             attempts: 0,
             seen: None,
             error: None,
@@ -130,9 +133,8 @@ impl Gate {
 
     /// The same before it asked for anything.
     pub fn afresh(&self) -> Self {
-        let Self { board, release, failures, locks, poll, opens_at, .. } = self.clone();
         let (stage, held, mark, seen, error) = (Stage::Waiting, None, None, None, None);
-        Self { board, release, failures, locks, poll, opens_at, stage, held, mark, attempts: 0, seen, error }
+        Self { stage, held, mark, attempts: 0, seen, error, ..self.clone() }
     }
 
     /// Whether the wave of this instance has begun.
@@ -230,6 +232,7 @@ impl Gate {
     }
 
     fn read(&mut self, state: BoardState, outbox: &mut Outbox, now: Uptime) {
+        self.had_begun.get_or_insert(state.has_begun);
         let is_stopped = !state.may_begin(self.failures, self.locks);
         self.seen = Some(state);
         match (is_stopped, &self.held) {
@@ -325,7 +328,8 @@ impl Gate {
         self.unlock(AfterUnlock::Over, now);
     }
 
-    /// The release is not tried, or not any more, without a verdict, and nothing was touched: the mark is taken back, then the lock.
+    /// The release is not tried, or not any more, without a verdict, and this agent touched nothing: the mark is taken back, then the lock.
+    /// An agent before it may have been killed in the move: the mark that it left stays, since nobody knows what it touched.
     pub fn give_up(&mut self, outbox: &mut Outbox, now: Uptime) {
         match &mut self.stage {
             Stage::Unlocking { then, .. } => *then = AfterUnlock::Over,
@@ -339,7 +343,7 @@ impl Gate {
                 if let Stage::Writing { call, .. } = stage {
                     call.cancel(outbox);
                 }
-                if self.mark.is_some() {
+                if self.mark.is_some() && self.had_begun != Some(true) {
                     self.stage = Stage::Unmarking(Call::Next(now));
                 } else {
                     self.unlock(AfterUnlock::Over, now);
