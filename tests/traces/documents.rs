@@ -230,6 +230,12 @@ impl Documents {
         self.published = self.published.into_iter().map(|(at, line)| (earlier(at), line)).collect();
         self.busy_until = earlier(self.busy_until);
         for container in self.containers.values_mut() {
+            // Its age would be lost with the clock.
+            let age = container.started.map(|started| passed.saturating_sub(started.0));
+            let tag = container.creation.config.image.tag.clone().unwrap_or_default();
+            if let (Some(age), Some(Flaw::Exits(after) | Flaw::Sickens(after))) = (age, self.flaws.get_mut(&tag)) {
+                *after = after.saturating_sub(age);
+            }
             container.started = container.started.map(earlier);
         }
         self

@@ -194,7 +194,6 @@ impl World {
 
     /// An agent ends.
     pub(crate) fn agent_ends(&mut self, code: Option<u8>) {
-        self.note_stuck();
         if let Some(code) = code {
             self.judge_code();
             self.judge_result(code);

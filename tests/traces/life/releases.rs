@@ -107,11 +107,6 @@ impl World {
         !agent.knew_releases && !excused && !documents.is_proven(&serving.id)
     }
 
-    /// What an agent that ends leaves: a version that is no good may serve.
-    pub(crate) fn note_stuck(&mut self) {
-        self.seen.stuck |= self.serving().is_some_and(|one| one.flaw.is_some());
-    }
-
     /// What a release may take.
     pub(crate) fn release_limit(&self) -> Duration {
         let config = &self.config;

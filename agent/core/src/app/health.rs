@@ -112,6 +112,11 @@ impl Health {
         self.failures > 0
     }
 
+    /// Whether so many probes in a row failed as make it unhealthy.
+    pub(super) fn has_failed_enough(&self, policy: &Probe) -> bool {
+        self.failures >= policy.unhealthy
+    }
+
     /// Since when it has been unhealthy, if it is.
     pub fn unhealthy_since(&self) -> Option<Uptime> {
         (!self.healthy).then_some(self.unhealthy_since)

@@ -302,6 +302,11 @@ impl App {
         }
     }
 
+    /// Whether it failed as many probes in a row as make an app unhealthy, or does not run.
+    pub fn stays_unhealthy(&self) -> bool {
+        self.health.has_failed_enough(&self.config.probe) || !(self.is_up() || self.is_starting())
+    }
+
     /// Whether a probe passed that was sent at that moment or later. What is not probed needs none.
     pub fn has_passed_since(&self, at: Uptime) -> bool {
         let is_probed = matches!(&self.state, AppState::Up { probe: Probing::Asked { .. } | Probing::Next(_), .. });

@@ -86,14 +86,16 @@ impl Machine {
             (MachineNext::Boot, Ok(past)) => {
                 Phase::Boot(Box::new(Boot::begin(config.clone(), past.targets, past.releases, outbox, now)))
             }
+            (MachineNext::Back(reason), Ok(past)) => Phase::Boot(Box::new(go_back(past, reason, outbox, now))),
             (MachineNext::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
             (MachineNext::Serve, Ok(mut past)) => match past.app.take() {
                 Some(app) => {
                     let beside = past.beside.take();
                     let serve = Serve::begin(app, past, standby, outbox, now);
-                    match beside {
-                        Some(other) => Phase::Release(Box::new(Swap::rest(serve, other, outbox, now))),
-                        None => Phase::Serve(Box::new(serve)),
+                    if beside.is_some() || serve.past.releases.are_on_trial() {
+                        Phase::Release(Box::new(Swap::rest(serve, beside, outbox, now)))
+                    } else {
+                        Phase::Serve(Box::new(serve))
                     }
                 }
                 None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
@@ -123,6 +125,20 @@ fn leave(phase: Phase, outbox: &mut Outbox, now: Uptime) -> Result<Past, Phase> 
         Phase::Drain(drain) => Ok(drain.past),
         other @ (Phase::Failing(_) | Phase::Gone) => Err(other),
     }
+}
+
+/// A boot of what served before.
+fn go_back(mut past: Past, reason: String, outbox: &mut Outbox, now: Uptime) -> Boot {
+    for mut app in [past.app.take(), past.beside.take()].into_iter().flatten() {
+        app.halt(outbox);
+    }
+    let instance_id = past.identity.as_ref().map(|identity| identity.instance_id.clone()).unwrap_or_default();
+    let noted = past.releases.go_back(&past.config, &instance_id, reason, now);
+    let mut boot = Boot::begin(past.config, past.targets, past.releases, outbox, now);
+    if let Some(noted) = noted {
+        boot.return_to(noted);
+    }
+    boot
 }
 
 fn wants_hold(past: &Past, outcome: Outcome) -> bool {

@@ -118,6 +118,8 @@ impl Phase {
 enum MachineNext {
     Stay,
     Boot,
+    /// What served before is booted, and why.
+    Back(String),
     Serve,
     Release(Box<Next>),
     /// The secrets of the app were rotated: another container takes its place.

@@ -97,6 +97,7 @@ impl Machine {
                 BootNext::Occupied => MachineNext::Drain(Cause::BackToPool(
                     self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
                 )),
+                BootNext::Back(reason) => MachineNext::Back(reason),
                 BootNext::Fail(failure) => MachineNext::Fail(failure),
             },
             (Phase::Serve(serve), _) => match serve.on(input, outbox, now) {
@@ -108,6 +109,7 @@ impl Machine {
             (Phase::Release(swap), _) => match swap.on(input, outbox, now) {
                 SwapNext::Stay => MachineNext::Stay,
                 SwapNext::Serve => MachineNext::ServeOn,
+                SwapNext::Back(reason) => MachineNext::Back(reason),
                 SwapNext::Fail(failure) => MachineNext::Fail(failure),
             },
             (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {

@@ -22,7 +22,7 @@ use crate::outbox::Outbox;
 
 pub use gate::{Gate, LEASE};
 pub use lost::lost_after;
-pub use noted::NotedReleases;
+pub use noted::{NotedBefore, NotedReleases};
 pub use preparation::Preparation;
 
 use follower::Follower;
@@ -60,6 +60,8 @@ pub struct Releases {
     refused: Option<(ReleaseId, Vec<&'static str>)>,
     /// Releases with a verdict of this agent.
     judged: Vec<ReleaseId>,
+    /// What served before, while what serves is on trial.
+    before: Option<NotedBefore>,
     /// When what serves counts as good, until that is on the board.
     proven_at: Option<Uptime>,
     history: History,
@@ -119,12 +121,47 @@ impl Releases {
     pub fn serve(&mut self, release: Release, config: &Config, now: Uptime) {
         let board = config.release.board.as_ref().filter(|_| config.follow.is_some());
         self.proven_at = board.filter(|_| !self.judged.contains(&release.id)).map(|_| now + settled(config));
+        if self.serving.as_ref().is_some_and(|serving| serving.id != release.id) {
+            self.before = None;
+        }
         self.serving = Some(release);
     }
 
-    /// The release that serves goes on: how it ends is its verdict, and not that it serves.
-    pub fn await_end(&mut self) {
-        self.proven_at = None;
+    /// The release that serves is on trial: how it ends is its verdict, and not that it serves. Traffic may go back to this.
+    pub fn begin_trial(&mut self, before: Option<NotedBefore>) {
+        (self.proven_at, self.before) = (None, before);
+    }
+
+    /// Whether what serves is on trial.
+    pub fn are_on_trial(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// What serves stays.
+    pub fn end_trial(&mut self) {
+        self.before = None;
+    }
+
+    /// What serves is no good: what the next boot is to know, to serve what served before.
+    pub fn go_back(
+        &mut self,
+        config: &Config,
+        instance_id: &str,
+        reason: String,
+        now: Uptime,
+    ) -> Option<NotedReleases> {
+        let before = self.before.take()?;
+        let serving = self.serving.take()?;
+        let gate = Gate::new(config, &serving, instance_id, now);
+        let end = ReleaseEnd { verdict: Verdict::Bad, reason, output: None, gap: None };
+        self.conclude(gate, serving.id, end, now);
+        Some(NotedReleases {
+            instance_id: instance_id.to_owned(),
+            serving: before.release,
+            container: Some(before.container),
+            failed: self.failed.clone(),
+            before: None,
+        })
     }
 
     /// What serves.

@@ -17,6 +17,18 @@ pub struct NotedReleases {
     pub container: Option<ContainerId>,
     /// What was tried and rolled back.
     pub failed: Vec<ReleaseId>,
+    /// What served before, while traffic may still go back to it.
+    #[serde(default)]
+    pub before: Option<NotedBefore>,
+}
+
+/// What served before the release that is on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedBefore {
+    /// Which release.
+    pub release: ReleaseId,
+    /// In which container.
+    pub container: ContainerId,
 }
 
 impl Releases {
@@ -27,11 +39,13 @@ impl Releases {
             serving: self.serving.as_ref()?.id.clone(),
             container: container.cloned(),
             failed: self.failed.clone(),
+            before: self.before.clone(),
         })
     }
 
     /// Takes what an agent before this one left.
     pub fn remember(&mut self, noted: &NotedReleases) {
         self.failed.clone_from(&noted.failed);
+        self.before.clone_from(&noted.before);
     }
 }

@@ -58,6 +58,8 @@ pub struct Targets {
     wish: Wish,
     /// The targets of the other container of a release, while both are in.
     joining: Option<Vec<Target>>,
+    /// Whether the next that enters may have left a short while ago.
+    returns: bool,
     /// A port choice that was refused for good.
     refused: Option<JobError>,
     /// Whether all were in once since the boot began, so that it is over; the next agent learns of it.
@@ -103,6 +105,7 @@ impl Default for Targets {
             choice: PortChoice::new(),
             wish: Wish::Out,
             joining: None,
+            returns: false,
             refused: None,
             were_in: false,
             changes: 0,
@@ -141,6 +144,11 @@ impl Targets {
         self.choice = PortChoice::new();
         self.refused = None;
         self.were_in = false;
+    }
+
+    /// The next container that enters may be one that left: what is still sent to its port is meant for it.
+    pub fn begin_return(&mut self) {
+        self.returns = true;
     }
 
     /// Takes an input.
@@ -303,6 +311,7 @@ impl Targets {
             }
         };
         let chosen = self.chosen();
+        let returns = std::mem::take(&mut self.returns);
         // What was registered here, and is the group's now, or may be, is not deregistered.
         let is_group_s = |one: &Registration| attached.contains(&one.target().target_group);
         self.registrations.iter_mut().filter(|one| is_group_s(one)).for_each(|one| one.halt(outbox));
@@ -313,6 +322,7 @@ impl Targets {
         }
         for target in &wanted {
             match self.find(target) {
+                Some(one) if returns => one.enter_again(*limit, outbox, now),
                 Some(one) => one.enter(*limit, outbox, now),
                 None => {
                     let mut one = Registration::new(target.clone(), chosen.contains(&target.port));

@@ -36,6 +36,9 @@ impl Boot {
     fn finish_choice(&mut self, now: Uptime) {
         let Some(choice) = &self.choice else { return };
         let Some(Chosen { config, release }) = choice.chosen().cloned() else { return };
+        if self.noted.as_ref().is_some_and(|noted| noted.serving != release.id) {
+            self.releases.end_trial();
+        }
         self.releases.choose(release, choice.newest().clone(), &config, now);
         self.config = config;
         self.settle_config(now);

@@ -98,6 +98,8 @@ pub enum BootNext {
     Warm,
     /// The group wants the instance in its warm pool, and an app still runs: an agent before this one served.
     Occupied,
+    /// The release that an agent before this one moved traffic to is no good, and why: what served before is booted.
+    Back(String),
     /// It failed.
     Fail(Failure),
 }
@@ -142,8 +144,27 @@ impl Boot {
         self.deadline = self.began + limit;
     }
 
+    /// Boots what served before, after one release turned out bad.
+    pub fn return_to(&mut self, noted: NotedReleases) {
+        self.noted = Some(noted);
+        self.kept = Kept::Reading;
+        self.targets.begin_return();
+    }
+
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> BootNext {
+        match self.proceed(input, outbox, now) {
+            BootNext::Fail(failure) if self.releases.are_on_trial() && self.app.is_some() => {
+                BootNext::Back(failure.reason)
+            }
+            BootNext::Stay if self.releases.are_on_trial() && self.app.as_ref().is_some_and(App::stays_unhealthy) => {
+                BootNext::Back(self.reason())
+            }
+            next => next,
+        }
+    }
+
+    fn proceed(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> BootNext {
         self.hook.on(input, outbox, now);
         self.targets.on(input, outbox, now);
         if let Some(app) = &mut self.app {

@@ -97,6 +97,8 @@ pub enum SwapNext {
     Stay,
     /// It is over, good or bad.
     Serve,
+    /// What serves is no good, and an agent before this one moved traffic to it: a boot takes it back. Why.
+    Back(String),
     /// The instance is given up, and why.
     Fail(Failure),
 }
@@ -125,8 +127,9 @@ impl Swap {
         Ok(Self::new(*serve, SwapCause::Secrets, traffic, config, image, None).started(outbox, now))
     }
 
-    /// Begins with another container that an agent before this one left: it takes no new traffic any more.
-    pub fn rest(mut serve: Serve, other: App, outbox: &mut Outbox, now: Uptime) -> Self {
+    /// Goes on with what an agent before this one left: the bake, while what serves is on trial, and another container, which takes no new
+    /// traffic any more.
+    pub fn rest(mut serve: Serve, other: Option<App>, outbox: &mut Outbox, now: Uptime) -> Self {
         serve.set_replacing(true);
         let config = serve.past.config.clone();
         let image = serve
@@ -135,8 +138,13 @@ impl Swap {
             .clone()
             .unwrap_or_else(|| PinnedImage { repository: String::new(), digest: String::new() });
         let mut swap = Self::new(serve, SwapCause::Rest, TrafficMove::Auto, config, image, None);
-        swap.other = Some(other);
-        swap.retire(outbox, now);
+        swap.other = other;
+        if swap.serve.past.releases.are_on_trial() {
+            swap.until = now + swap.config.release.bake;
+            swap.stage = SwapStage::Baking;
+        } else {
+            swap.retire(outbox, now);
+        }
         swap
     }
 
@@ -173,6 +181,9 @@ impl Swap {
             // On the way back the old one serves.
             let goes_back =
                 matches!(self.stage, SwapStage::Returning(_)) && self.other.as_ref().is_some_and(App::is_up);
+            if self.is_resumed() {
+                return SwapNext::Back(failure.reason);
+            }
             if !goes_back && !self.can_go_back() {
                 return SwapNext::Fail(failure);
             }
@@ -189,9 +200,17 @@ impl Swap {
         }
         self.take(input, outbox, now);
         self.follow(outbox, now);
+        if self.is_resumed() && self.serve.app().stays_unhealthy() {
+            return SwapNext::Back(self.serve.app().reason().to_owned());
+        }
         self.settle_verdict(now);
         self.advance(outbox, now);
         if matches!(self.stage, SwapStage::Done) { SwapNext::Serve } else { SwapNext::Stay }
+    }
+
+    /// Whether the bake is one that an agent before this one began.
+    fn is_resumed(&self) -> bool {
+        matches!((&self.cause, &self.stage), (SwapCause::Rest, SwapStage::Baking)) && self.before.is_none()
     }
 
     /// The document may have moved on meanwhile.

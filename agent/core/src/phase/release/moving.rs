@@ -10,6 +10,7 @@ use crate::clock::Uptime;
 use crate::connections::Connections;
 use crate::message::release::Verdict;
 use crate::outbox::Outbox;
+use crate::release::NotedBefore;
 
 /// Longer than the targets may take in any case.
 const JOINING: Duration = Duration::from_secs(24 * 3600);
@@ -139,7 +140,9 @@ impl Swap {
         };
         let mut old = self.serve.exchange(new, self.config.clone(), Some(self.image.clone()), release, outbox, now);
         if matches!(self.cause, SwapCause::Release(_)) {
-            self.serve.past.releases.await_end();
+            let before = self.before.as_ref().and_then(|before| before.release.clone());
+            let before = before.map(|release| NotedBefore { release: release.id, container: old.id().clone() });
+            self.serve.past.releases.begin_trial(before);
         }
         if let Some((_, to)) = &mut self.gap {
             to.get_or_insert(now);
@@ -179,6 +182,7 @@ impl Swap {
         if !is_over {
             return false;
         }
+        self.serve.past.releases.end_trial();
         let app = self.serve.app();
         if app.health().is_healthy() {
             self.conclude(Verdict::Ok, "it serves".to_owned(), now);
