@@ -126,3 +126,25 @@ fn a_removal_that_fails_is_tried_again_in_its_time() {
         assert!(life.wakes < 2_000, "{}", life.wakes);
     }
 }
+
+#[test]
+fn on_the_way_back_the_old_container_waits_for_its_ports() {
+    for document in [by_readiness, by_restart] {
+        let (one, two) = (document("v1"), document("v2"));
+        let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        let life = life.with_documents(|documents| {
+            documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(12)));
+        });
+        let stopped = moments(&life.run(secs(300)), "> StopContainer container")[1];
+        let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        let life = life.with_documents(|documents| {
+            documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(12)));
+        });
+        let life = life.run(Duration::from_secs_f64(stopped - 0.001));
+        let life = life.fails(JobKind::StopContainer, 3, ErrorClass::Broken, "the engine is confused").run(secs(400));
+        let trace = life.trace();
+        let (stop, start) = (trace.rfind("ContainerStopped"), trace.rfind("> StartContainer container1"));
+        assert!(stop < start, "{trace}");
+        assert_eq!(life.documents.tags().into_iter().collect::<Vec<_>>(), ["v1"]);
+    }
+}

@@ -553,10 +553,9 @@ impl World {
             }
             // What a former agent had begun to start comes up unseen.
             Job::RemoveContainer { id, .. } if self.seen.found.contains(id) => {
-                let runs = self
-                    .engine
-                    .running()
-                    .any(|one| one.id == *id && Some(&*one.fingerprint) == self.wants() && !one.stopping);
+                let runs = self.engine.running().any(|one| {
+                    one.id == *id && Some(&*one.fingerprint) == self.wants() && !one.stopping && one.flaw.is_none()
+                });
                 // Another release is booted if this one cannot be read any more.
                 let unread = self.plan.follows() && self.plan.troubles(&RELEASES);
                 if runs

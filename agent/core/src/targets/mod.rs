@@ -148,7 +148,7 @@ impl Targets {
 
     /// The next container that enters may be one that left: what is still sent to its port is meant for it.
     pub fn begin_return(&mut self) {
-        self.returns = true;
+        (self.returns, self.wish, self.joining) = (true, Wish::Out, None);
     }
 
     /// Takes an input.

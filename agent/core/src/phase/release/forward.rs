@@ -73,7 +73,13 @@ impl Swap {
                 }
             }
             SwapStage::Creating(_) => self.take_creation(input, outbox, now),
-            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { stop: step, .. } => {
+            // The old one cannot start before its ports are free.
+            SwapStage::Reviving { stop, .. } => match stop.answer(input) {
+                Some(Event::Failed(_, error)) => stop.retry(error, outbox, now),
+                Some(_) => stop.done((), now),
+                None => {}
+            },
+            SwapStage::Clearing(step) | SwapStage::Removing(step) => {
                 match step.answer(input) {
                     Some(Event::Failed(_, error)) if error.is_transient() => step.retry(error, outbox, now),
                     // What cannot be removed is found and removed by a later boot.
