@@ -18,8 +18,11 @@ use crate::drain::after;
 use crate::sim::{Sim, failure, ms, secs, target};
 use crate::targets::{WEB, moments};
 
+/// A document, by the tag of its image.
+pub(crate) type Document = fn(&str) -> String;
+
 /// A document with this tag, whose traffic moves by target groups.
-fn by_targets(tag: &str) -> String {
+pub(crate) fn by_targets(tag: &str) -> String {
     format!(
         "image=registry.test/api:{tag} port=0:8080 health=/health target_groups={WEB} config=s3://bucket/web follow=15s \
          release.board=s3://bucket/board"
@@ -27,27 +30,27 @@ fn by_targets(tag: &str) -> String {
 }
 
 /// The same, moved by `/ready`.
-fn by_readiness(tag: &str) -> String {
+pub(crate) fn by_readiness(tag: &str) -> String {
     format!(
         "image=registry.test/api:{tag} port=8080 health=/health config=s3://bucket/web follow=15s release.board=s3://bucket/board"
     )
 }
 
-fn by_restart(tag: &str) -> String {
+pub(crate) fn by_restart(tag: &str) -> String {
     format!("{} release.move=restart", by_readiness(tag))
 }
 
 /// An instance that serves v1, and after a minute and a half the document has v2.
-fn good(document: fn(&str) -> String) -> Sim {
+pub(crate) fn good(document: Document) -> Sim {
     let (one, two) = (document("v1"), document("v2"));
     Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two)
 }
 
-fn tags(life: &Sim) -> Vec<String> {
+pub(crate) fn tags(life: &Sim) -> Vec<String> {
     life.documents.tags().into_iter().collect()
 }
 
-fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
+pub(crate) fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
     life.documents.verdicts.iter().map(|(_, verdict, reason)| (*verdict, reason.as_str())).collect()
 }
 
@@ -68,40 +71,42 @@ fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
         100.464  serve   LockTaken 0
         100.464  serve   > ReadBoard 2be772dcb1b6c108
         100.484  serve   BoardRead 0 ok, 0 bad
-        100.484  release > FindPorts
-        100.489  release PortsFound 0 in use
-        100.489  release > DescribeTargets web, 32 ports
-        100.539  release TargetsDescribed 1 of 32 ports registered or draining
-        100.539  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        100.589  release ContainerCreated container2
-        100.589  release > StartContainer container2
-        100.789  release ContainerStarted container2 at 172.17.0.2
-        100.789  release > WatchContainer container2
-        110.799  release > MarkBegun 2be772dcb1b6c108
-        110.819  release Marked
-        110.819  release > ReadBoard 2be772dcb1b6c108
-        110.839  release BoardRead 0 ok, 0 bad
-        110.859  release > RegisterTarget web:25346
-        110.919  release TargetRegistered
-        117.124  release > DescribeTargets web:25346
-        117.174  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
+        100.484  serve   > MeasureCapacity
+        100.514  serve   CapacityMeasured memory ? available, ? used by the container; disk ? free, ? used by the image
+        100.514  release > FindPorts
+        100.519  release PortsFound 0 in use
+        100.519  release > DescribeTargets web, 32 ports
+        100.569  release TargetsDescribed 1 of 32 ports registered or draining
+        100.569  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        100.619  release ContainerCreated container2
+        100.619  release > StartContainer container2
+        100.819  release ContainerStarted container2 at 172.17.0.2
+        100.819  release > WatchContainer container2
+        110.829  release > MarkBegun 2be772dcb1b6c108
+        110.849  release Marked
+        110.849  release > ReadBoard 2be772dcb1b6c108
+        110.869  release BoardRead 0 ok, 0 bad
+        110.889  release > RegisterTarget web:25346
+        110.949  release TargetRegistered
+        117.154  release > DescribeTargets web:25346
+        117.204  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
         120.484  release LockTaken 0
-        124.128  release > DescribeTargets web:25346
-        124.178  release TargetsDescribed 25346 is healthy
-        124.178  release > DeregisterTarget web:21755
-        124.238  release TargetDeregistered
+        124.158  release > DescribeTargets web:25346
+        124.208  release TargetsDescribed 25346 is healthy
+        124.208  release > DeregisterTarget web:21755
+        124.268  release TargetDeregistered
         140.504  release LockTaken 0
-        154.178  release > DescribeTargets web:21755
-        154.178  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
-        154.198  release VerdictWritten
-        154.198  release > ReleaseLock 0
-        154.218  release LockReleased
-        154.228  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
-        154.228  release > DescribeDelay web
-        154.278  release DelayDescribed 300s
-        156.186  release > Cancel 19
-        156.186  release > RemoveContainer container1 within 30s
-        156.486  release ContainerRemoved
+        154.208  release > DescribeTargets web:21755
+        154.208  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
+        154.228  release VerdictWritten
+        154.228  release > ReleaseLock 0
+        154.248  release LockReleased
+        154.258  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
+        154.258  release > DescribeDelay web
+        154.308  release DelayDescribed 300s
+        156.216  release > Cancel 19
+        156.216  release > RemoveContainer container1 within 30s
+        156.516  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -123,35 +128,37 @@ fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
         101.274  serve   LockTaken 0
         101.274  serve   > ReadBoard 2cc73000e3d1b191
         101.294  serve   BoardRead 0 ok, 0 bad
-        101.294  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        101.344  release ContainerCreated container2
-        101.344  release > StartContainer container2
-        101.544  release ContainerStarted container2 at 172.17.0.2
-        101.544  release > WatchContainer container2
-        111.554  release > Cancel 112
-        111.554  release > RemoveContainer container2 within 30s
-        111.854  release ContainerRemoved
-        111.854  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        111.904  release ContainerCreated container3
-        111.904  release > MarkBegun 2cc73000e3d1b191
-        111.924  release Marked
-        111.924  release > ReadBoard 2cc73000e3d1b191
-        111.944  release BoardRead 0 ok, 0 bad
+        101.294  serve   > MeasureCapacity
+        101.324  serve   CapacityMeasured memory ? available, ? used by the container; disk ? free, ? used by the image
+        101.324  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.374  release ContainerCreated container2
+        101.374  release > StartContainer container2
+        101.574  release ContainerStarted container2 at 172.17.0.2
+        101.574  release > WatchContainer container2
+        111.584  release > Cancel 113
+        111.584  release > RemoveContainer container2 within 30s
+        111.884  release ContainerRemoved
+        111.884  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        111.934  release ContainerCreated container3
+        111.934  release > MarkBegun 2cc73000e3d1b191
+        111.954  release Marked
+        111.954  release > ReadBoard 2cc73000e3d1b191
+        111.974  release BoardRead 0 ok, 0 bad
         121.294  release LockTaken 0
-        133.972  release > Cancel 16
-        133.972  release > StopContainer container1 within 30s, to start it again
-        134.472  release ContainerStopped
-        134.472  release > StartContainer container3
-        134.672  release ContainerStarted container3 at 172.17.0.2
-        134.672  release > WatchContainer container3
+        134.002  release > Cancel 16
+        134.002  release > StopContainer container1 within 30s, to start it again
+        134.502  release ContainerStopped
+        134.502  release > StartContainer container3
+        134.702  release ContainerStarted container3 at 172.17.0.2
+        134.702  release > WatchContainer container3
         141.314  release LockTaken 0
         161.334  release LockTaken 0
-        164.682  release > RemoveContainer container1 within 30s
-        164.682  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
-        164.702  release VerdictWritten
-        164.702  release > ReleaseLock 0
-        164.722  release LockReleased
-        164.982  release ContainerRemoved
+        164.712  release > RemoveContainer container1 within 30s
+        164.712  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
+        164.732  release VerdictWritten
+        164.732  release > ReleaseLock 0
+        164.752  release LockReleased
+        165.012  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -197,13 +204,13 @@ fn by_restart_the_old_container_is_stopped_first() {
 }
 
 /// The same with a v2 that is no good.
-fn flawed(document: fn(&str) -> String, flaw: Flaw) -> Sim {
+pub(crate) fn flawed(document: Document, flaw: Flaw) -> Sim {
     good(document).with_documents(|documents| {
         documents.flaws.insert("v2".to_owned(), flaw);
     })
 }
 
-const DOCUMENTS: [fn(&str) -> String; 3] = [by_targets, by_readiness, by_restart];
+pub(crate) const DOCUMENTS: [Document; 3] = [by_targets, by_readiness, by_restart];
 
 #[test]
 fn a_version_that_fails_before_the_move_touches_nothing() {
@@ -227,33 +234,33 @@ fn a_version_that_fails_before_the_move_touches_nothing() {
 fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
     let life = flawed(by_targets, Flaw::Sickens(secs(40))).run(secs(300));
     expect![[r#"
-        124.238  release TargetDeregistered
+        124.268  release TargetDeregistered
         140.504  release LockTaken 0
-        140.879  release ProbeFailed connection refused
-        145.889  release ProbeFailed connection refused
-        150.899  release ProbeFailed connection refused
-        150.899  release > ReadOutput container2
-        150.899  release > RegisterTarget web:21755
-        150.904  release OutputRead 1 line
-        150.959  release TargetRegistered
-        155.909  release ProbeFailed connection refused
-        158.351  release > DescribeTargets web:21755
-        158.401  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
+        140.909  release ProbeFailed connection refused
+        145.919  release ProbeFailed connection refused
+        150.929  release ProbeFailed connection refused
+        150.929  release > ReadOutput container2
+        150.929  release > RegisterTarget web:21755
+        150.934  release OutputRead 1 line
+        150.989  release TargetRegistered
+        155.939  release ProbeFailed connection refused
+        158.381  release > DescribeTargets web:21755
+        158.431  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
         160.524  release LockTaken 0
-        160.919  release ProbeFailed connection refused
-        161.535  release > DescribeTargets web:21755
-        161.585  release TargetsDescribed 21755 is healthy
-        161.585  release > DeregisterTarget web:25346
-        161.585  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
-        161.605  release VerdictWritten
-        161.605  release > ReleaseLock 0
-        161.625  release LockReleased
-        161.645  release TargetDeregistered
-        181.645  release > DescribeTargets web:25346
-        181.645  release > Cancel 290
-        181.645  release > Cancel 119
-        181.645  release > RemoveContainer container2 within 30s
-        181.945  release ContainerRemoved
+        160.949  release ProbeFailed connection refused
+        161.565  release > DescribeTargets web:21755
+        161.615  release TargetsDescribed 21755 is healthy
+        161.615  release > DeregisterTarget web:25346
+        161.615  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
+        161.635  release VerdictWritten
+        161.635  release > ReleaseLock 0
+        161.655  release LockReleased
+        161.675  release TargetDeregistered
+        181.675  release > DescribeTargets web:25346
+        181.675  release > Cancel 291
+        181.675  release > Cancel 120
+        181.675  release > RemoveContainer container2 within 30s
+        181.975  release ContainerRemoved
     "#]]
     .assert_eq(&after(&life, "TargetDeregistered"));
     assert_eq!(tags(&life), ["v1"]);
@@ -273,7 +280,7 @@ fn within_the_bake_the_old_container_is_started_again() {
 }
 
 /// A v2 that fails before the move, and one that fails in the bake.
-const FAILURES: [(fn(&str) -> String, &[Flaw]); 3] = [
+const FAILURES: [(Document, &[Flaw]); 3] = [
     (by_targets, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(40))]),
     (by_readiness, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(12))]),
     (by_restart, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(12))]),
@@ -324,9 +331,7 @@ fn the_last_lines_hold_no_traffic_up_and_are_not_waited_for_for_ever() {
 #[test]
 fn a_creation_whose_answer_is_lost_is_no_bad_release() {
     // By readiness the new container is created twice: to prove itself, and to serve.
-    for (document, created) in
-        [(by_targets as fn(&str) -> String, 2), (by_readiness, 2), (by_readiness, 3), (by_restart, 2)]
-    {
+    for (document, created) in [(by_targets as Document, 2), (by_readiness, 2), (by_readiness, 3), (by_restart, 2)] {
         let lost = |documents: &mut Documents| documents.lost = [created].into();
         let life = good(document).with_documents(lost).run(secs(600));
         assert_eq!(tags(&life), ["v2"], "{created}\n{}", life.trace());
@@ -338,7 +343,7 @@ fn a_creation_whose_answer_is_lost_is_no_bad_release() {
 }
 
 /// The next agent, after this one was killed at that time.
-fn killed(life: Sim, at: Duration, line: &str) -> Sim {
+pub(crate) fn killed(life: Sim, at: Duration, line: &str) -> Sim {
     let (documents, balancer) = (life.documents.clone(), life.balancer.clone());
     Sim::new(line)
         .knowing(life.noted(), Duration::ZERO)
@@ -398,7 +403,7 @@ fn a_notice_at_any_moment_of_a_release_stops_both_containers() {
 
 #[test]
 fn without_the_lock_no_traffic_moves() {
-    let slowly: [fn(&str) -> String; 2] =
+    let slowly: [Document; 2] =
         [|tag| by_targets(tag) + " release.healthy_for=60s", |tag| by_readiness(tag) + " release.healthy_for=60s"];
     for document in slowly {
         // It is lost while the new container proves itself.

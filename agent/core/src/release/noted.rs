@@ -1,5 +1,6 @@
 //! What the next agent on this instance needs to know of the releases of this one.
 
+use berth_config::PinnedImage;
 use serde::{Deserialize, Serialize};
 
 use super::Releases;
@@ -17,6 +18,9 @@ pub struct NotedReleases {
     pub container: Option<ContainerId>,
     /// What was tried and rolled back.
     pub failed: Vec<ReleaseId>,
+    /// The images that berth pulled and has not removed.
+    #[serde(default)]
+    pub pulled: Vec<PinnedImage>,
 }
 
 impl Releases {
@@ -27,11 +31,13 @@ impl Releases {
             serving: self.serving.as_ref()?.id.clone(),
             container: container.cloned(),
             failed: self.failed.clone(),
+            pulled: self.images.pulled().to_vec(),
         })
     }
 
     /// Takes what an agent before this one left.
     pub fn remember(&mut self, noted: &NotedReleases) {
         self.failed.clone_from(&noted.failed);
+        self.images.remember(&noted.pulled);
     }
 }

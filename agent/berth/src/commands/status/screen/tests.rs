@@ -231,5 +231,6 @@ fn a_release_that_was_rolled_back_shows_what_its_app_wrote() {
           it wrote   line 5
           it wrote   line 6
           it wrote   line 7
-    "#]].assert_eq(&screen(&report(view, 72.0), Viewport::default()));
+    "#]]
+    .assert_eq(&screen(&report(view, 72.0), Viewport::default()));
 }
