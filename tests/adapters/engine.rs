@@ -23,4 +23,5 @@ mod restarted;
 mod rotation;
 mod secrets;
 mod tls_probes;
+mod usage;
 mod versions;

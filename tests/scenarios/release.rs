@@ -64,6 +64,15 @@ impl Fleet {
         verdicts.map(|key| key.split('/').next().unwrap().to_owned()).collect()
     }
 
+    /// The bad verdict on the board of the release that is followed.
+    fn bad_verdict(&self) -> serde_json::Value {
+        let keys = self.world.s3.keys(BUCKET);
+        let release = ReleaseId::of(&self.world.s3.object(BUCKET, DOCUMENT).unwrap()).0;
+        let below = format!("{BOARD}/{release}/bad/");
+        let key = keys.iter().find(|key| key.starts_with(&below)).expect("a bad verdict");
+        serde_json::from_slice(&self.world.s3.object(BUCKET, key).unwrap()).unwrap()
+    }
+
     async fn verdict(&self, expected: &str) {
         until(&format!("the verdict {expected}"), async || self.verdicts() == [expected]).await;
     }
@@ -90,6 +99,24 @@ async fn by_readiness_the_next_version_takes_the_port() {
     assert_eq!(version(&agent).await, "v2");
     assert_eq!(agent.http("/ready").await.status, 200);
     assert_eq!(agent.app_address().await.port(), port);
+}
+
+#[tokio::test]
+async fn of_three_versions_two_images_are_left() {
+    let port = free_port();
+    let fleet = Fleet::start(&format!("port={port}:8080 health=/health release.move=restart")).await;
+    let images = async || fleet.world.engine.images_of(&fleet.world.registry.host()).await.len();
+    fleet.publish("v1", &[("VERSION", "1")]);
+    let agent = fleet.launch().await;
+    fleet.verdict("ok").await;
+    for (tag, version, left) in [("v2", "2", 2), ("v3", "3", 2), ("v4", "4", 2)] {
+        fleet.publish(tag, &[("VERSION", version)]);
+        fleet.verdict("ok").await;
+        until("serving", async || phase(&agent).await == "serve").await;
+        until("the images that are left", async || images().await == left).await;
+    }
+    let running = agent.status().await;
+    assert_eq!(running["version"], "v4");
 }
 
 /// A target group whose balancer asks the app, and a fleet that registers with it.
@@ -133,6 +160,11 @@ async fn a_version_that_is_no_good_changes_nothing() {
         assert_eq!(version(&agent).await, "v1");
         assert_eq!(agent.app_address().await, before);
         assert_eq!(agent.http("/ready").await.status, 200);
+        if tag == "v2" {
+            let (on_board, shown) = (fleet.bad_verdict(), agent.status().await["releases"]["last"].clone());
+            let line = "demo-app: EXIT_AT_START=3";
+            assert_eq!((&on_board["last_lines"][0], &shown["output"]["lines"][0]), (&line.into(), &line.into()));
+        }
     }
     assert_eq!(fleet.world.journal.count("DeregisterTargets"), 0);
 }

@@ -136,6 +136,7 @@ fn every_line_of_the_feed_is_what_the_schema_says() {
         Effect::Command(Command::Exit(Outcome::DrainCut)),
         Effect::Command(Command::HandOver),
         Effect::Command(Command::RefuseHandover("why")),
+        Effect::Command(Command::Remark("why".into())),
     ] {
         lines.push(json!(FeedLine::Effect(Box::new(EffectLine::new(PhaseName::Drain, &one, NOW)))));
     }

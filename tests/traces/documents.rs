@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::Port;
+use berth_config::{PinnedImage, Port};
 use berth_core::clock::Uptime;
-use berth_core::message::container::{ContainerId, Creation, FoundContainer, RunningContainer};
+use berth_core::message::capacity::Capacity;
+use berth_core::message::container::{ContainerId, Creation, FoundContainer, ImageFacts, RunningContainer};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
 use berth_core::message::job::{Job, JobKind};
@@ -62,6 +63,12 @@ pub(crate) struct Documents {
     created: u32,
     /// The containers, by the order of their creation, that were created although the engine did not answer.
     pub(crate) lost: BTreeSet<u32>,
+    /// What the host has left.
+    pub(crate) capacity: Capacity,
+    /// The images that the engine has, if each tag has an image of its own. Else all tags are of one image.
+    pub(crate) images: Option<Vec<PinnedImage>>,
+    /// What the removal of an image frees on the disk.
+    pub(crate) frees: u64,
 }
 
 impl Documents {
@@ -143,7 +150,32 @@ impl Documents {
                 }
                 Event::VerdictWritten
             }
+            Job::ResolveDigest(image, _) if self.images.is_some() => {
+                let tag = image.tag.clone().unwrap_or_default();
+                Event::DigestResolved(image.at(format!("sha256:{}", ReleaseId::of(tag.as_bytes()).0.repeat(4))))
+            }
+            Job::InspectImage(image, _) if self.images.is_some() => {
+                let is_here = self.images.as_ref()?.contains(image);
+                Event::ImageInspected(is_here.then(ImageFacts::default))
+            }
+            Job::PullImage { image, .. } => {
+                self.images.as_mut()?.push(image.clone());
+                Event::ImagePulled
+            }
+            Job::RemoveImage(image) => {
+                let images = self.images.as_mut()?;
+                assert!(images.contains(image), "{image} is not here");
+                if self.containers.values().any(|one| one.creation.image == *image) {
+                    return Some(Event::ImageRemoved(false));
+                }
+                images.retain(|one| one != image);
+                self.capacity.disk_free = self.capacity.disk_free.map(|free| free + self.frees);
+                Event::ImageRemoved(true)
+            }
             Job::CreateContainer(creation) => {
+                if let Some(images) = &self.images {
+                    assert!(images.contains(&creation.image), "{} is not here", creation.image);
+                }
                 let name = creation.config.container_name();
                 if self.containers.values().any(|one| one.creation.config.container_name() == name) {
                     assert!(!self.lost.is_empty(), "the name {name} is taken");
@@ -239,6 +271,13 @@ impl Documents {
             container.started = container.started.map(earlier);
         }
         self
+    }
+
+    /// The tags of the images that the engine has.
+    pub(crate) fn image_tags(&self, tags: &[&'static str]) -> Vec<&'static str> {
+        let digest = |tag: &str| format!("sha256:{}", ReleaseId::of(tag.as_bytes()).0.repeat(4));
+        let has = |tag: &&&str| self.images.iter().flatten().any(|image| image.digest == digest(tag));
+        tags.iter().filter(has).copied().collect()
     }
 
     /// The tags of what runs.

@@ -8,6 +8,7 @@ mod sim;
 mod after;
 mod awaited;
 mod boot;
+mod capacity;
 mod cut_short;
 mod documents;
 mod drain;

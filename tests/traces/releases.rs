@@ -19,6 +19,9 @@ use crate::drain::after;
 use crate::sim::{Sim, failure, ms, secs, target};
 use crate::targets::{WEB, moments};
 
+/// A document, by the tag of its image.
+pub(crate) type Document = fn(&str) -> String;
+
 /// A document with this tag, whose traffic moves by target groups.
 pub(crate) fn by_targets(tag: &str) -> String {
     format!(
@@ -39,16 +42,16 @@ pub(crate) fn by_restart(tag: &str) -> String {
 }
 
 /// An instance that serves v1, and after a minute and a half the document has v2.
-fn good(document: fn(&str) -> String) -> Sim {
+pub(crate) fn good(document: Document) -> Sim {
     let (one, two) = (document("v1"), document("v2"));
     Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two)
 }
 
-fn tags(life: &Sim) -> Vec<String> {
+pub(crate) fn tags(life: &Sim) -> Vec<String> {
     life.documents.tags().into_iter().collect()
 }
 
-fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
+pub(crate) fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
     life.documents.verdicts.iter().map(|(_, verdict, reason)| (*verdict, reason.as_str())).collect()
 }
 
@@ -69,40 +72,42 @@ pub(crate) fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
         100.464  serve   LockTaken 0
         100.464  serve   > ReadBoard 2be772dcb1b6c108
         100.484  serve   BoardRead 0 ok, 0 bad
-        100.484  release > FindPorts
-        100.489  release PortsFound 0 in use
-        100.489  release > DescribeTargets web, 32 ports
-        100.539  release TargetsDescribed 1 of 32 ports registered or draining
-        100.539  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        100.589  release ContainerCreated container2
-        100.589  release > StartContainer container2
-        100.789  release ContainerStarted container2 at 172.17.0.2
-        100.789  release > WatchContainer container2
-        110.809  release > MarkBegun 2be772dcb1b6c108
-        110.829  release Marked
-        110.829  release > ReadBoard 2be772dcb1b6c108
-        110.849  release BoardRead 0 ok, 0 bad
-        110.869  release > RegisterTarget web:25346
-        110.929  release TargetRegistered
-        117.134  release > DescribeTargets web:25346
-        117.184  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
+        100.484  serve   > MeasureCapacity
+        100.514  serve   CapacityMeasured memory ? available, ? used by the container; disk ? free, ? used by the image
+        100.514  release > FindPorts
+        100.519  release PortsFound 0 in use
+        100.519  release > DescribeTargets web, 32 ports
+        100.569  release TargetsDescribed 1 of 32 ports registered or draining
+        100.569  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        100.619  release ContainerCreated container2
+        100.619  release > StartContainer container2
+        100.819  release ContainerStarted container2 at 172.17.0.2
+        100.819  release > WatchContainer container2
+        110.839  release > MarkBegun 2be772dcb1b6c108
+        110.859  release Marked
+        110.859  release > ReadBoard 2be772dcb1b6c108
+        110.879  release BoardRead 0 ok, 0 bad
+        110.899  release > RegisterTarget web:25346
+        110.959  release TargetRegistered
+        117.164  release > DescribeTargets web:25346
+        117.214  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
         120.484  release LockTaken 0
-        124.138  release > DescribeTargets web:25346
-        124.188  release TargetsDescribed 25346 is healthy
-        124.188  release > DeregisterTarget web:21755
-        124.248  release TargetDeregistered
+        124.168  release > DescribeTargets web:25346
+        124.218  release TargetsDescribed 25346 is healthy
+        124.218  release > DeregisterTarget web:21755
+        124.278  release TargetDeregistered
         140.504  release LockTaken 0
-        154.198  release > DescribeTargets web:21755
-        154.198  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
-        154.218  release VerdictWritten
-        154.218  release > ReleaseLock 0
-        154.238  release LockReleased
-        154.248  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
-        154.248  release > DescribeDelay web
-        154.298  release DelayDescribed 300s
-        156.206  release > Cancel 19
-        156.206  release > RemoveContainer container1 within 30s
-        156.506  release ContainerRemoved
+        154.228  release > DescribeTargets web:21755
+        154.228  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
+        154.248  release VerdictWritten
+        154.248  release > ReleaseLock 0
+        154.268  release LockReleased
+        154.278  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
+        154.278  release > DescribeDelay web
+        154.328  release DelayDescribed 300s
+        156.236  release > Cancel 19
+        156.236  release > RemoveContainer container1 within 30s
+        156.536  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -124,35 +129,37 @@ pub(crate) fn by_readiness_the_new_container_proves_itself_before_ready_is_503()
         101.274  serve   LockTaken 0
         101.274  serve   > ReadBoard 2cc73000e3d1b191
         101.294  serve   BoardRead 0 ok, 0 bad
-        101.294  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        101.344  release ContainerCreated container2
-        101.344  release > StartContainer container2
-        101.544  release ContainerStarted container2 at 172.17.0.2
-        101.544  release > WatchContainer container2
-        111.564  release > Cancel 112
-        111.564  release > RemoveContainer container2 within 30s
-        111.864  release ContainerRemoved
-        111.864  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        111.914  release ContainerCreated container3
-        111.914  release > MarkBegun 2cc73000e3d1b191
-        111.934  release Marked
-        111.934  release > ReadBoard 2cc73000e3d1b191
-        111.954  release BoardRead 0 ok, 0 bad
+        101.294  serve   > MeasureCapacity
+        101.324  serve   CapacityMeasured memory ? available, ? used by the container; disk ? free, ? used by the image
+        101.324  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.374  release ContainerCreated container2
+        101.374  release > StartContainer container2
+        101.574  release ContainerStarted container2 at 172.17.0.2
+        101.574  release > WatchContainer container2
+        111.594  release > Cancel 113
+        111.594  release > RemoveContainer container2 within 30s
+        111.894  release ContainerRemoved
+        111.894  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        111.944  release ContainerCreated container3
+        111.944  release > MarkBegun 2cc73000e3d1b191
+        111.964  release Marked
+        111.964  release > ReadBoard 2cc73000e3d1b191
+        111.984  release BoardRead 0 ok, 0 bad
         121.294  release LockTaken 0
-        133.982  release > Cancel 16
-        133.982  release > StopContainer container1 within 30s, to start it again
-        134.482  release ContainerStopped
-        134.482  release > StartContainer container3
-        134.682  release ContainerStarted container3 at 172.17.0.2
-        134.682  release > WatchContainer container3
+        134.012  release > Cancel 16
+        134.012  release > StopContainer container1 within 30s, to start it again
+        134.512  release ContainerStopped
+        134.512  release > StartContainer container3
+        134.712  release ContainerStarted container3 at 172.17.0.2
+        134.712  release > WatchContainer container3
         141.314  release LockTaken 0
         161.334  release LockTaken 0
-        164.702  release > RemoveContainer container1 within 30s
-        164.702  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
-        164.722  release VerdictWritten
-        164.722  release > ReleaseLock 0
-        164.742  release LockReleased
-        165.002  release ContainerRemoved
+        164.732  release > RemoveContainer container1 within 30s
+        164.732  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
+        164.752  release VerdictWritten
+        164.752  release > ReleaseLock 0
+        164.772  release LockReleased
+        165.032  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -198,13 +205,13 @@ pub(crate) fn by_restart_the_old_container_is_stopped_first() {
 }
 
 /// The same with a v2 that is no good.
-fn flawed(document: fn(&str) -> String, flaw: Flaw) -> Sim {
+pub(crate) fn flawed(document: Document, flaw: Flaw) -> Sim {
     good(document).with_documents(|documents| {
         documents.flaws.insert("v2".to_owned(), flaw);
     })
 }
 
-const DOCUMENTS: [fn(&str) -> String; 3] = [by_targets, by_readiness, by_restart];
+pub(crate) const DOCUMENTS: [Document; 3] = [by_targets, by_readiness, by_restart];
 
 #[test]
 fn a_version_that_fails_before_the_move_touches_nothing() {
@@ -228,33 +235,33 @@ fn a_version_that_fails_before_the_move_touches_nothing() {
 fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
     let life = flawed(by_targets, Flaw::Sickens(secs(40))).run(secs(300));
     expect![[r#"
-        124.248  release TargetDeregistered
+        124.278  release TargetDeregistered
         140.504  release LockTaken 0
-        140.869  release ProbeFailed connection refused
-        145.879  release ProbeFailed connection refused
-        150.889  release ProbeFailed connection refused
-        150.889  release > ReadOutput container2
-        150.889  release > RegisterTarget web:21755
-        150.894  release OutputRead 1 line
-        150.949  release TargetRegistered
-        155.899  release ProbeFailed connection refused
-        158.341  release > DescribeTargets web:21755
-        158.391  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
+        140.899  release ProbeFailed connection refused
+        145.909  release ProbeFailed connection refused
+        150.919  release ProbeFailed connection refused
+        150.919  release > ReadOutput container2
+        150.919  release > RegisterTarget web:21755
+        150.924  release OutputRead 1 line
+        150.979  release TargetRegistered
+        155.929  release ProbeFailed connection refused
+        158.371  release > DescribeTargets web:21755
+        158.421  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
         160.524  release LockTaken 0
-        160.909  release ProbeFailed connection refused
-        161.525  release > DescribeTargets web:21755
-        161.575  release TargetsDescribed 21755 is healthy
-        161.575  release > DeregisterTarget web:25346
-        161.575  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
-        161.595  release VerdictWritten
-        161.595  release > ReleaseLock 0
-        161.615  release LockReleased
-        161.635  release TargetDeregistered
-        181.635  release > DescribeTargets web:25346
-        181.635  release > Cancel 290
-        181.635  release > Cancel 119
-        181.635  release > RemoveContainer container2 within 30s
-        181.935  release ContainerRemoved
+        160.939  release ProbeFailed connection refused
+        161.555  release > DescribeTargets web:21755
+        161.605  release TargetsDescribed 21755 is healthy
+        161.605  release > DeregisterTarget web:25346
+        161.605  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
+        161.625  release VerdictWritten
+        161.625  release > ReleaseLock 0
+        161.645  release LockReleased
+        161.665  release TargetDeregistered
+        181.665  release > DescribeTargets web:25346
+        181.665  release > Cancel 291
+        181.665  release > Cancel 120
+        181.665  release > RemoveContainer container2 within 30s
+        181.965  release ContainerRemoved
     "#]]
     .assert_eq(&after(&life, "TargetDeregistered"));
     assert_eq!(tags(&life), ["v1"]);
@@ -274,7 +281,7 @@ fn within_the_bake_the_old_container_is_started_again() {
 }
 
 /// A v2 that fails before the move, and one that fails in the bake.
-const FAILURES: [(fn(&str) -> String, &[Flaw]); 3] = [
+const FAILURES: [(Document, &[Flaw]); 3] = [
     (by_targets, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(40))]),
     (by_readiness, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(12))]),
     (by_restart, &[Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(12))]),
@@ -325,9 +332,7 @@ fn the_last_lines_hold_no_traffic_up_and_are_not_waited_for_for_ever() {
 #[test]
 fn a_creation_whose_answer_is_lost_is_no_bad_release() {
     // By readiness the new container is created twice: to prove itself, and to serve.
-    for (document, created) in
-        [(by_targets as fn(&str) -> String, 2), (by_readiness, 2), (by_readiness, 3), (by_restart, 2)]
-    {
+    for (document, created) in [(by_targets as Document, 2), (by_readiness, 2), (by_readiness, 3), (by_restart, 2)] {
         let lost = |documents: &mut Documents| documents.lost = [created].into();
         let life = good(document).with_documents(lost).run(secs(600));
         assert_eq!(tags(&life), ["v2"], "{created}\n{}", life.trace());
@@ -394,7 +399,7 @@ fn a_notice_at_any_moment_of_a_release_stops_both_containers() {
 
 #[test]
 fn without_the_lock_no_traffic_moves() {
-    let slowly: [fn(&str) -> String; 2] =
+    let slowly: [Document; 2] =
         [|tag| by_targets(tag) + " release.healthy_for=60s", |tag| by_readiness(tag) + " release.healthy_for=60s"];
     for document in slowly {
         // It is lost while the new container proves itself.
@@ -538,6 +543,7 @@ fn again(document: fn(&str) -> String, failed: &[&str], lost: &[&str]) -> Vec<St
         serving: id("v0"),
         container: None,
         failed: failed.iter().map(|tag| id(tag)).collect(),
+        pulled: Vec::new(),
         before: None,
     };
     let mut life = Sim::new(&document("v3")).continuing(Some(noted));

@@ -437,7 +437,7 @@ impl Sim {
                 Effect::Command(Command::Cancel(ticket)) => {
                     self.running.remove(&ticket);
                 }
-                Effect::Command(Command::RefuseHandover(_)) => {}
+                Effect::Command(Command::RefuseHandover(_) | Command::Remark(_)) => {}
                 Effect::Job(ticket, job) => {
                     let kind = job.kind();
                     match &job {
@@ -553,6 +553,8 @@ impl Sim {
             Job::InspectImage(..) => (5, Event::ImageInspected(self.pulled.then(ImageFacts::default))),
             Job::CheckPaths(_) => (1, Event::PathsFound),
             Job::PullImage { .. } => (2000, Event::ImagePulled),
+            Job::RemoveImage(_) => (40, Event::ImageRemoved(true)),
+            Job::MeasureCapacity { .. } => (30, Event::CapacityMeasured(self.documents.capacity.clone())),
             Job::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
             Job::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(self.started()))),
             Job::WatchContainer(_) => return Answer::Never,

@@ -117,6 +117,7 @@ pub async fn drive(
                     return End::HandOver;
                 }
                 Effect::Command(Command::RefuseHandover(why)) => answer(&mut successors, Err(why)),
+                Effect::Command(Command::Remark(_)) => {} // it is logged
             }
         }
         publish(&machine, &adapters, &channels.published);

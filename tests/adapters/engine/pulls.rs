@@ -21,7 +21,7 @@ fn nothing_known() -> String {
     format!("sha256:{}", "0".repeat(64))
 }
 
-async fn pull(image: &PinnedImage, login: Option<Login<'_>>) -> Result<Vec<PullProgress>, EngineError> {
+pub(super) async fn pull(image: &PinnedImage, login: Option<Login<'_>>) -> Result<Vec<PullProgress>, EngineError> {
     let mut reports = Vec::new();
     within(engine().pull(image, login, STALL, |progress| reports.push(progress))).await.map(|()| reports)
 }

@@ -120,7 +120,8 @@ impl Engine {
         }
     }
 
-    async fn images_of(&self, host: &str) -> Vec<Value> {
+    /// The images that have a name of the registry `host`.
+    pub async fn images_of(&self, host: &str) -> Vec<Value> {
         let mut images = self.list("/images/json?digests=1").await;
         images.retain(|image| names(image).any(|name| name.starts_with(&format!("{host}/"))));
         images

@@ -217,7 +217,7 @@ impl World {
                     self.end_agent();
                     self.start();
                 }
-                Effect::Command(Command::RefuseHandover(_)) => {}
+                Effect::Command(Command::RefuseHandover(_) | Command::Remark(_)) => {}
                 Effect::Job(ticket, job) => self.order(number, ticket, job),
             }
         }

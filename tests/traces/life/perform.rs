@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_core::message::capacity::Capacity;
 use berth_core::message::container::{ContainerId, ImageFacts};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::{BlockRepair, Event};
@@ -71,6 +72,8 @@ impl World {
                 self.engine.has_image = true;
                 Event::ImagePulled
             }
+            Job::RemoveImage(_) => Event::ImageRemoved(true),
+            Job::MeasureCapacity { .. } => Event::CapacityMeasured(Capacity::default()),
             Job::CreateContainer(creation) => {
                 let same = Arc::ptr_eq(&creation.config, &self.config);
                 let fingerprint = if same { self.fingerprint.clone() } else { creation.config.fingerprint() };

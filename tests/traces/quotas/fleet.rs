@@ -231,7 +231,7 @@ impl Fleet {
                     (instance.gone, instance.wake) = (Some(self.now), None);
                     return instance.running.clear();
                 }
-                Effect::Command(Command::HandOver | Command::RefuseHandover(_)) => {}
+                Effect::Command(Command::HandOver | Command::RefuseHandover(_) | Command::Remark(_)) => {}
                 Effect::Job(ticket, job) => {
                     self.instances[index].running.insert(ticket, job.kind());
                     if let Some((after, event)) = self.answer(index, &job) {

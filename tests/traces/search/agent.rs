@@ -51,7 +51,7 @@ impl Agent {
             match effect {
                 Effect::Command(Command::Cancel(other)) => self.pending.retain(|one| one.ticket != other),
                 Effect::Command(Command::Exit(outcome)) => self.outcome = Some(outcome),
-                Effect::Command(Command::HandOver | Command::RefuseHandover(_)) => {}
+                Effect::Command(Command::HandOver | Command::RefuseHandover(_) | Command::Remark(_)) => {}
                 Effect::Job(ticket, job) => {
                     let job = Rc::new(job);
                     jobs.push(job.clone());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_config::{Config, PinnedImage};
+use berth_core::message::capacity::Capacity;
 use berth_core::message::container::{Address, ContainerId, Exit, FoundContainer, ImageFacts, RunningContainer};
 use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{HookResult, LifecycleHook, Membership};
@@ -171,6 +172,8 @@ impl World {
                 self.image = true;
                 Event::ImagePulled
             }
+            Job::RemoveImage(_) => Event::ImageRemoved(true),
+            Job::MeasureCapacity { .. } => Event::CapacityMeasured(Capacity::default()),
             Job::CreateContainer(_) => {
                 let free = (1..).find(|free| self.containers.iter().all(|one| one.id != *free)).unwrap_or(0);
                 self.containers.push(Container { id: free, ours: true, runs: false, passed: false });

@@ -2,7 +2,7 @@
 //! how often and what comes after that, the machine decides.
 //!
 //! Each module uses only those above it: `host` the instance itself · `secret` the bytes of secrets · `http` the HTTP clients · `docker` the
-//! engine · `aws` the metadata and AWS's services · `config_sources` where the config is read · `releases` the documents of the last ones · `app` the app in its container · `listen` what
+//! engine · `capacity` what the host has left · `aws` the metadata and AWS's services · `config_sources` where the config is read · `releases` the documents of the last ones · `app` the app in its container · `listen` what
 //! berth itself serves · `perform` each job, once.
 
 /// Converts an adapter's error into what the machine sees of it: its class, and its chain of sources as one sentence.
@@ -21,6 +21,7 @@ pub use perform::{Adapters, Parts};
 
 pub mod app;
 pub mod aws;
+pub mod capacity;
 pub mod config_sources;
 pub mod docker;
 pub mod host;

@@ -26,6 +26,7 @@ use crate::io::aws::load_balancing;
 use crate::io::aws::membership::{self, AutoScalingGroup, ConfiguredNames};
 use crate::io::aws::secrets;
 use crate::io::aws::sts;
+use crate::io::capacity;
 use crate::io::config_sources::ConfigSources;
 use crate::io::docker::Engine;
 use crate::io::host::console::Console;
@@ -216,6 +217,10 @@ impl Adapters {
                 let engine = self.engine.with_platform(platform.as_ref());
                 engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, report).await?;
                 Event::ImagePulled
+            }
+            Job::RemoveImage(image) => Event::ImageRemoved(self.engine.remove_image(&image).await?),
+            Job::MeasureCapacity { container, image } => {
+                Event::CapacityMeasured(capacity::measure(&self.engine, &container, image.as_ref()).await?)
             }
             Job::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
             Job::StartContainer { id, config } => {

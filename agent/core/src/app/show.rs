@@ -8,6 +8,7 @@ use berth_config::Config;
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::output::AppOutput;
+use crate::targets::HostPorts;
 use crate::view::{ContainerView, ExitView, PortView, ReadyReason};
 
 use super::{App, AppState, ExitWatch, Health, Probing, START_LIMIT};
@@ -61,6 +62,11 @@ impl App {
     /// Whether that is being read.
     pub fn is_reading_output(&self) -> bool {
         self.output.is_asked()
+    }
+
+    /// The host ports that berth chose for it.
+    pub fn ports(&self) -> &HostPorts {
+        &self.recipe.ports
     }
 
     /// Its container.

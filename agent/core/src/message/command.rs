@@ -16,6 +16,8 @@ pub enum Command {
     HandOver,
     /// Answer a request for a handover: there is none, and why.
     RefuseHandover(&'static str),
+    /// Log what was decided, and why, where neither an event nor a job shows it.
+    Remark(String),
 }
 
 /// One line for the log.
@@ -26,6 +28,7 @@ impl fmt::Display for Command {
             Self::Exit(outcome) => write!(f, "Exit {}", outcome.code()),
             Self::HandOver => f.write_str("HandOver"),
             Self::RefuseHandover(why) => write!(f, "RefuseHandover {why}"),
+            Self::Remark(what) => write!(f, "Remark {what}"),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct JobError {
     pub reason: String,
     /// The IAM action that the credentials lack, `secretsmanager:GetSecretValue`; known if AWS denied a call.
     pub denied_action: Option<String>,
+    /// Whether a disk of this host was full: it says nothing of what was tried.
+    pub is_disk_full: bool,
 }
 
 impl ErrorClass {
@@ -59,13 +61,20 @@ impl JobError {
 
     /// An error with a sentence of its own.
     pub fn new(class: ErrorClass, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into(), denied_action: None }
+        Self { class, reason: reason.into(), denied_action: None, is_disk_full: false }
     }
 
     /// The same error, with the IAM action that would have allowed the call.
     #[must_use]
     pub fn denied(mut self, action: Option<String>) -> Self {
         self.denied_action = action;
+        self
+    }
+
+    /// The same error, of a disk that may be full.
+    #[must_use]
+    pub fn disk_full(mut self, is_disk_full: bool) -> Self {
+        self.is_disk_full = is_disk_full;
         self
     }
 

@@ -9,6 +9,7 @@ use berth_config::{Config, Foreign, PinnedImage};
 use serde::Serialize;
 use strum::{EnumDiscriminants, IntoStaticStr};
 
+use crate::message::capacity::Capacity;
 use crate::message::container::{ContainerId, Exit, FoundContainer, ImageFacts, RunningContainer};
 use crate::message::error::JobError;
 use crate::message::group::Membership;
@@ -85,6 +86,10 @@ pub enum Event {
     PullProgressed(PullProgress),
     /// The pull ended without an error. An inspection shows whether the image is there.
     ImagePulled,
+    /// Whether the image is removed: not if a container uses it.
+    ImageRemoved(bool),
+    /// What the host has left.
+    CapacityMeasured(Capacity),
     /// The container was created.
     ContainerCreated(ContainerId),
     /// The container was started.
@@ -257,6 +262,8 @@ impl fmt::Display for Event {
             }
             Self::DigestResolved(image) => write!(f, "{}", image.digest),
             Self::ImageInspected(facts) => f.write_str(if facts.is_some() { "here" } else { "not here" }),
+            Self::ImageRemoved(is_removed) => f.write_str(if *is_removed { "" } else { "not: a container uses it" }),
+            Self::CapacityMeasured(capacity) => write!(f, "{capacity}"),
             Self::PullProgressed(p) => {
                 write!(f, "{} of {} layers, {} of {} bytes", p.layers_done, p.layers, p.bytes, p.total)
             }

@@ -149,6 +149,15 @@ pub enum Job {
         /// Without progress for this long the pull is cut.
         stall: Duration,
     },
+    /// Remove an image from the engine, unless a container uses it.
+    RemoveImage(PinnedImage),
+    /// Find out what the host has left.
+    MeasureCapacity {
+        /// The container that serves.
+        container: ContainerId,
+        /// Its image.
+        image: Option<PinnedImage>,
+    },
     /// Create the container.
     CreateContainer(Box<Creation>),
     /// Start the container with the secrets that were fetched last, which are then on the tmpfs alone, or with those that are there.
@@ -327,7 +336,9 @@ impl fmt::Display for Job {
             Self::FindContainers { name, .. } => write!(f, " {name}"),
             Self::ResolveDigest(image, _) => write!(f, " {image}"),
             Self::CheckPaths(paths) => write!(f, " {}", paths.join(", ")),
-            Self::InspectImage(image, _) | Self::PullImage { image, .. } => write!(f, " {image}"),
+            Self::InspectImage(image, _) | Self::PullImage { image, .. } | Self::RemoveImage(image) => {
+                write!(f, " {image}")
+            }
             Self::CreateContainer(creation) => write!(f, " {} from {}", creation.config.name, creation.image),
             Self::StartContainer { id, .. } | Self::WatchContainer(id) | Self::ReadOutput { id, .. } => {
                 write!(f, " {id}")
@@ -358,6 +369,7 @@ impl fmt::Display for Job {
             | Self::FetchSecrets(_)
             | Self::LoginRegistry(_)
             | Self::PingEngine
+            | Self::MeasureCapacity { .. }
             | Self::ProbeApp { .. }
             | Self::ForgetSecrets
             | Self::FindGroup { .. }

@@ -6,6 +6,7 @@ pub mod event;
 pub mod input;
 pub mod job;
 
+pub mod capacity;
 pub mod container;
 pub mod error;
 pub mod failure_reason;

@@ -10,37 +10,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::Config;
+use berth_config::{Config, PinnedImage};
 
 use crate::clock::Uptime;
+use crate::message::container::ContainerId;
 use crate::message::error::JobError;
 use crate::message::event::Event;
 use crate::message::input::Input;
+use crate::message::job::Job;
 use crate::message::output::AppOutput;
 use crate::message::release::{Release, ReleaseId, Verdict};
 use crate::outbox::Outbox;
 
+pub use capacity::DISK_FLOOR;
 pub use gate::{Gate, LEASE};
 pub use lost::lost_after;
+pub use next::Next;
 pub use noted::{NotedBefore, NotedReleases};
 pub use preparation::Preparation;
 
 use follower::Follower;
+use images::Images;
 use show::History;
 
 mod call;
+mod capacity;
 pub mod choice;
 mod follower;
 mod gate;
+mod images;
 mod lost;
+mod next;
 mod noted;
 mod preparation;
 mod show;
 
 /// Releases that were tried and failed here: so many are remembered.
 const FAILED_KEPT: usize = 20;
-/// For the image of a release to be here, from when its wave has begun.
-const PREPARATION_LIMIT: Duration = Duration::from_secs(1800);
 
 /// The releases of this instance.
 #[derive(Clone, Debug, Default)]
@@ -65,22 +71,26 @@ pub struct Releases {
     /// When what serves counts as good, until that is on the board.
     proven_at: Option<Uptime>,
     history: History,
+    images: Images,
     /// When all that was due was last ordered.
     advanced: Uptime,
 }
 
-/// A release that this instance is to begin.
-#[derive(Clone, Debug)]
-pub struct Next {
+/// What serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving<'a> {
     /// Its config.
-    pub config: Arc<Config>,
-    /// Which it is.
-    pub release: Release,
-    /// When it may begin.
-    pub gate: Gate,
-    /// Its image.
-    pub preparation: Preparation,
-    began: Uptime,
+    pub config: &'a Config,
+    /// Its container.
+    pub container: &'a ContainerId,
+    /// Its image, if that is known.
+    pub image: Option<&'a PinnedImage>,
+}
+
+impl Serving<'_> {
+    fn measure(&self) -> Job {
+        Job::MeasureCapacity { container: self.container.clone(), image: self.image.cloned() }
+    }
 }
 
 /// How a release ended on this instance.
@@ -160,6 +170,7 @@ impl Releases {
             serving: before.release,
             container: Some(before.container),
             failed: self.failed.clone(),
+            pulled: self.images.pulled().to_vec(),
             before: None,
         })
     }
@@ -186,24 +197,29 @@ impl Releases {
         self.wanted.as_ref()
     }
 
-    /// Takes an input. `config` is that of what serves; `may_begin` says whether a release could begin now.
-    pub fn follow(&mut self, input: &Input, config: &Config, may_begin: bool, outbox: &mut Outbox, now: Uptime) {
+    /// Takes an input. `may_begin` says whether a release could begin now.
+    pub fn follow(&mut self, input: &Input, serving: Serving<'_>, may_begin: bool, outbox: &mut Outbox, now: Uptime) {
         let changed = self.follower.as_mut().and_then(|follower| follower.on(input, outbox, now));
         if let Some((next, release)) = changed {
-            self.read(next, release, config, outbox, now);
+            self.read(next, release, serving.config, outbox, now);
         }
         if let Some(follower) = &mut self.follower {
             follower.advance(outbox, now);
         }
         if let Some(next) = &mut self.next {
             next.gate.on(input, outbox, now);
-            let prepared = next.preparation.on(input, outbox, now);
+            let prepared = next.preparation.on(input, serving.config, outbox, now);
+            if let Some(image) = next.preparation.pulled() {
+                self.images.note(image);
+            }
             if let Err(error) = prepared {
                 self.fail_next(error.to_string(), outbox, now);
             }
         }
         self.on(input, outbox, now);
-        self.advance(may_begin, outbox, now);
+        self.images.on(input);
+        self.images.advance(self.next.as_ref().and_then(|next| next.preparation.image()), outbox, now);
+        self.advance(serving, may_begin, outbox, now);
         self.advanced = now;
     }
 
@@ -236,73 +252,14 @@ impl Releases {
         self.next = Some(Next { config: next, release, gate, preparation, began: now });
     }
 
-    fn drop_next(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if let Some(mut next) = self.next.take() {
-            next.preparation.cancel(outbox);
-            next.gate.give_up(outbox, now);
-            self.closing.push(next.gate);
-        }
+    /// berth has pulled this image.
+    pub fn note_pulled(&mut self, image: &PinnedImage) {
+        self.images.note(image);
     }
 
-    /// The next release cannot be prepared here.
-    fn fail_next(&mut self, reason: String, outbox: &mut Outbox, now: Uptime) {
-        if let Some(mut next) = self.next.take() {
-            next.preparation.cancel(outbox);
-            let end = ReleaseEnd { verdict: Verdict::Bad, reason, output: None, gap: None };
-            self.conclude(next.gate, next.release.id, end, now);
-        }
-    }
-
-    fn advance(&mut self, may_begin: bool, outbox: &mut Outbox, now: Uptime) {
-        if !may_begin && self.next.as_ref().is_some_and(|next| next.gate.has_asked()) {
-            // It holds nothing that others wait for.
-            if let Some(next) = self.next.take() {
-                self.put_back(next, outbox, now);
-            }
-        }
-        // What the document had while a release went on may be what serves by now, or what failed.
-        let serving = self.serving.as_ref().map(|serving| &serving.id);
-        let is_over = |next: &Next| Some(&next.release.id) == serving || self.failed.contains(&next.release.id);
-        if may_begin && self.next.as_ref().is_some_and(is_over) {
-            return self.drop_next(outbox, now);
-        }
-        let Some(next) = &mut self.next else { return };
-        if next.gate.was_bad_here() {
-            // An agent before this one rolled it back, and the note of it is lost.
-            let id = next.release.id.clone();
-            self.drop_next(outbox, now);
-            return self.remember_failed(id);
-        }
-        if !next.gate.is_in_wave(now) {
-            return;
-        }
-        if let Err(error) = next.preparation.advance(outbox, now) {
-            return self.fail_next(error.to_string(), outbox, now);
-        }
-        if next.preparation.ready().is_some() {
-            // The lock of one that ends here is the lock of the next: it is given back first.
-            if may_begin && self.closing.is_empty() {
-                next.gate.ask(now);
-            }
-        } else if next.began.max(next.gate.opens_at()) + PREPARATION_LIMIT <= now {
-            return self.fail_next(format!("the image is not here within {PREPARATION_LIMIT:?}"), outbox, now);
-        }
-        next.gate.advance(outbox, now);
-    }
-
-    /// The release that may begin now.
-    pub fn take_open(&mut self, now: Uptime) -> Option<Next> {
-        self.next.take_if(|next| next.gate.is_open(now) && next.preparation.ready().is_some())
-    }
-
-    /// It was given up before anything was touched: it may begin again, unless the document has another one.
-    pub fn put_back(&mut self, mut next: Next, outbox: &mut Outbox, now: Uptime) {
-        next.gate.give_up(outbox, now);
-        let fresh = next.gate.afresh();
-        self.close(std::mem::replace(&mut next.gate, fresh));
-        if self.wanted.as_ref() == Some(&next.release.id) {
-            self.next.get_or_insert(Next { began: now, ..next });
-        }
+    /// A release has ended well: of the images that berth pulled, what serves is kept, and what served before.
+    pub fn keep_images(&mut self, serving: &PinnedImage, before: &PinnedImage) {
+        self.images.keep(&[serving, before]);
     }
 
     /// What this gate still has to write or to give back.
@@ -366,21 +323,16 @@ impl Releases {
             follower.cancel(outbox);
         }
         self.proven_at = None;
+        self.images.cancel(outbox);
         self.drop_next(outbox, now);
     }
 
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let follower = self.follower.as_ref().map(Follower::wake);
-        let next = self.next.as_ref().and_then(|next| {
-            let limit = next.began.max(next.gate.opens_at()) + PREPARATION_LIMIT;
-            let limit = next.preparation.ready().is_none().then_some(limit);
-            // A wave that has begun waits for the image.
-            let gate = next.gate.wake().filter(|at| *at > self.advanced);
-            [gate, next.preparation.wake(), limit].into_iter().flatten().min()
-        });
+        let next = self.next.as_ref().and_then(|next| next.wake(self.advanced, self.images.are_leaving()));
         let closing = self.closing.iter().filter_map(Gate::wake).min();
-        [follower, next, closing, self.proven_at].into_iter().flatten().min()
+        [follower, next, closing, self.images.wake(), self.proven_at].into_iter().flatten().min()
     }
 
     /// Why the document cannot be read, or is refused.

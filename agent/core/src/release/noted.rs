@@ -1,5 +1,6 @@
 //! What the next agent on this instance needs to know of the releases of this one.
 
+use berth_config::PinnedImage;
 use serde::{Deserialize, Serialize};
 
 use super::Releases;
@@ -17,6 +18,9 @@ pub struct NotedReleases {
     pub container: Option<ContainerId>,
     /// What was tried and rolled back.
     pub failed: Vec<ReleaseId>,
+    /// The images that berth pulled and has not removed.
+    #[serde(default)]
+    pub pulled: Vec<PinnedImage>,
     /// What served before, while traffic may still go back to it.
     #[serde(default)]
     pub before: Option<NotedBefore>,
@@ -40,6 +44,7 @@ impl Releases {
             container: container.cloned(),
             failed: self.failed.clone(),
             before: self.before.clone(),
+            pulled: self.images.pulled().to_vec(),
         })
     }
 
@@ -47,5 +52,6 @@ impl Releases {
     pub fn remember(&mut self, noted: &NotedReleases) {
         self.failed.clone_from(&noted.failed);
         self.before.clone_from(&noted.before);
+        self.images.remember(&noted.pulled);
     }
 }

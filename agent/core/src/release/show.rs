@@ -53,6 +53,8 @@ impl Releases {
     fn next_view(&self, next: &Next) -> NextReleaseView {
         let seen = next.gate.seen();
         let waits_for = match next.gate.stage(self.advanced) {
+            GateStage::Wave => GateStage::Wave,
+            _ if next.preparation.shortage().is_some() => GateStage::Capacity,
             GateStage::Lock if next.preparation.ready().is_none() => GateStage::Preparing,
             stage => stage,
         };
@@ -63,7 +65,12 @@ impl Releases {
             wave_at_seconds: next.gate.opens_at().0.as_secs_f64(),
             ok: seen.map(|seen| seen.ok),
             bad: seen.map(|seen| seen.bad),
-            error: next.gate.error().map(|error| error.reason.clone()),
+            error: next
+                .gate
+                .error()
+                .map(|error| error.reason.as_str())
+                .or(next.preparation.shortage())
+                .map(str::to_owned),
         }
     }
 }

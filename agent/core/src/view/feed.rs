@@ -124,6 +124,8 @@ pub enum CommandName {
     HandOver,
     /// Refuse a handover.
     RefuseHandover,
+    /// Nothing is done: what was decided, and why.
+    Remark,
 }
 
 /// A signal that the agent reacts to.
@@ -193,6 +195,7 @@ impl EffectLine {
                 }
                 Command::HandOver => CommandName::HandOver,
                 Command::RefuseHandover(_) => CommandName::RefuseHandover,
+                Command::Remark(_) => CommandName::Remark,
             }),
         };
         Self {

@@ -43,7 +43,7 @@ pub struct NextReleaseView {
     pub ok: Option<u32>,
     /// Instances that rolled it back.
     pub bad: Option<u32>,
-    /// Why the board could not be asked last, for people.
+    /// Why the board could not be asked last, or what the instance lacks, for people.
     pub error: Option<String>,
 }
 
@@ -88,6 +88,8 @@ pub enum GateStage {
     Wave,
     /// The image is being pulled.
     Preparing,
+    /// The disk has no space for its image, or the memory none for its container.
+    Capacity,
     /// Other instances release now.
     Lock,
     /// It was halted, or too many instances rolled it back.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use berth_config::{Config, Port, Protocol};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::release::DISK_FLOOR;
 use berth_core::view::PhaseName;
 use berth_core::view::published::StatusReport;
 use nix::sys::statvfs::statvfs;
@@ -22,7 +23,7 @@ use crate::io::listen::socket_client::{self, ClientError};
 use crate::io::secret::deliver::may_hold_secrets;
 
 /// Bytes. Less is an error: hardly any image fits.
-const TOO_LITTLE: u64 = 200_000_000;
+const TOO_LITTLE: u64 = DISK_FLOOR;
 /// Bytes. Less is a warning.
 const LITTLE: u64 = 2_000_000_000;
 

@@ -40,6 +40,9 @@ pub struct About {
     /// Where it keeps images and containers: `/var/lib/docker`
     #[serde(default)]
     pub docker_root_dir: PathBuf,
+    /// What else it says of its storage: pairs of a name and a value.
+    #[serde(default)]
+    pub driver_status: Option<Vec<(String, String)>>,
     /// The proxy for `http://` registries, which the engine shows without its password.
     #[serde(default)]
     pub http_proxy: String,
@@ -52,6 +55,14 @@ pub struct About {
     /// Whether it is Podman, which has an API compatible with Docker's.
     #[serde(skip)]
     pub is_podman: bool,
+}
+
+impl About {
+    /// Whether containerd keeps the images.
+    pub fn has_containerd_store(&self) -> bool {
+        let mut status = self.driver_status.iter().flatten();
+        status.any(|(name, value)| name == "driver-type" && value.starts_with("io.containerd."))
+    }
 }
 
 impl Engine {

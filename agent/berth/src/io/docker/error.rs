@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use berth_core::message::error::ErrorClass;
+use berth_core::message::error::{ErrorClass, JobError};
 
 use super::architecture::HERE;
+use super::refusal::is_disk_full;
 
 /// Why a call of the engine failed.
 #[derive(Debug, thiserror::Error)]
@@ -154,4 +155,8 @@ impl EngineError {
     }
 }
 
-job_error_from!(EngineError);
+impl From<EngineError> for JobError {
+    fn from(error: EngineError) -> Self {
+        Self::from_error(error.class(), &error).disk_full(is_disk_full(&error))
+    }
+}

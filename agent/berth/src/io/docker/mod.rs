@@ -1,7 +1,7 @@
 //! The Docker Engine on its unix socket, from API 1.41 (Docker 20.10) on, in the words of API 1.44.
 //!
 //! Read first: `engine` the handle · `error` why a call failed, `refusal` what the engine's prose means · `about` the engine itself. Then what
-//! becomes of an image: `login` · `image` · `pull` · `architecture`. Then of a container: `create`, `seccomp` its body · `container` create to
+//! becomes of an image: `login` · `image` · `pull` · `architecture` · `usage`. Then of a container: `create`, `seccomp` its body · `container` create to
 //! remove · `running` what an inspection says · `network`, `ports` · `exec`, `exec_attached`, `exec_output` · `logs` · `connections`.
 //!
 //! Requests carry no API version, so the engine answers in its newest. Only fields that all versions have are read. The first call refuses an
@@ -24,6 +24,7 @@ mod architecture;
 mod image;
 mod login;
 mod pull;
+mod usage;
 
 mod connections;
 mod container;

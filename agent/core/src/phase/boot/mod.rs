@@ -261,6 +261,9 @@ impl Boot {
         let pull = self.pull_view();
         let is_kept = |step: &StepView| step.name != self.steps.listen.name();
         let steps = self.steps.views().into_iter().filter(is_kept).collect();
+        if let (true, Some(image)) = (self.steps.pull.is_done(), self.steps.digest.get()) {
+            self.releases.note_pulled(image);
+        }
         self.steps.cancel(outbox);
         if let Some(choice) = &mut self.choice {
             choice.cancel(outbox);

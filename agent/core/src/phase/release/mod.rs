@@ -16,6 +16,7 @@ use berth_config::{Config, PinnedImage, TrafficMove};
 
 use crate::app::{App, News};
 use crate::clock::Uptime;
+use crate::message::command::Command;
 use crate::message::container::{ContainerId, ImageFacts};
 use crate::message::input::Input;
 use crate::message::job::Job;
@@ -51,6 +52,8 @@ pub struct Swap {
     pub serve: Serve,
     cause: SwapCause,
     traffic: TrafficMove,
+    /// Why it goes by `restart` although the config says otherwise.
+    restarts_for: Option<String>,
     /// The config of the new container.
     config: Arc<Config>,
     image: PinnedImage,
@@ -110,13 +113,17 @@ impl Swap {
             return Err(serve);
         };
         serve.set_replacing(true);
-        let (config, traffic) = (next.config.clone(), next.config.traffic_move());
+        let (config, restarts_for) = (next.config.clone(), next.preparation.restarts_for().map(str::to_owned));
+        let traffic = if restarts_for.is_some() { TrafficMove::Restart } else { config.traffic_move() };
+        if let Some(reason) = &restarts_for {
+            outbox.command(Command::Remark(format!("release {} goes by restart: {reason}", next.release.id)));
+        }
         let cause = SwapCause::Release(Box::new(next));
         let mut swap = Self::new(*serve, cause, traffic, config, image, Some(facts));
         if traffic != TrafficMove::Targets {
             swap.ports = swap.serve.app().host_ports().clone();
         }
-        Ok(swap.started(outbox, now))
+        Ok(Self { restarts_for, ..swap }.started(outbox, now))
     }
 
     /// Begins for secrets that were rotated: the same version, with the new values.
@@ -160,6 +167,7 @@ impl Swap {
             serve,
             cause,
             traffic,
+            restarts_for: None,
             config,
             image,
             facts,

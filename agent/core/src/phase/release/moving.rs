@@ -185,7 +185,8 @@ impl Swap {
         self.serve.past.releases.end_trial();
         let app = self.serve.app();
         if app.health().is_healthy() {
-            self.conclude(Verdict::Ok, "it serves".to_owned(), now);
+            let how = self.restarts_for.as_ref().map(|reason| format!("; it went by restart: {reason}"));
+            self.conclude(Verdict::Ok, format!("it serves{}", how.unwrap_or_default()), now);
         } else {
             let reason = format!("{}; the old container is gone as well", app.reason());
             self.condemn(reason, now);

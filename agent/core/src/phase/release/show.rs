@@ -56,7 +56,8 @@ impl Swap {
             SwapStage::Retiring { .. } => "the other container serves what it has".to_owned(),
             SwapStage::Removing(_) | SwapStage::Done => "removing the other container".to_owned(),
         };
-        format!("{what}: {stage}")
+        let how = self.restarts_for.as_ref().map(|reason| format!(" by restart ({reason})")).unwrap_or_default();
+        format!("{what}{how}: {stage}")
     }
 
     /// The release that goes on.

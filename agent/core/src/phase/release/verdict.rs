@@ -47,7 +47,15 @@ impl Swap {
         };
         let end = ReleaseEnd { verdict, reason, output, gap };
         match cause {
-            SwapCause::Release(next) => self.serve.past.releases.conclude(next.gate, next.release.id, end, now),
+            SwapCause::Release(next) => {
+                let past = &mut self.serve.past;
+                past.releases.conclude(next.gate, next.release.id, end, now);
+                let before = self.before.as_ref().and_then(|before| before.image.as_ref());
+                // The same image twice: the one before it stays.
+                if let Some(before) = before.filter(|before| verdict == Verdict::Ok && **before != self.image) {
+                    past.releases.keep_images(&self.image, before);
+                }
+            }
             SwapCause::Secrets => self.serve.past.releases.note(&end, now),
             SwapCause::Rest => {}
         }

@@ -18,7 +18,7 @@ use crate::message::release::Release;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
-use crate::release::Next;
+use crate::release::{Next, Serving};
 use crate::view::{ReadyReason, Status};
 
 use rotation::Rotation;
@@ -111,7 +111,9 @@ impl Serve {
         self.past.releases.attest(&self.past.config, is_healthy, now);
         // Only what is in traffic has anything to take over.
         let may_begin = self.admitted && !self.standby && !self.is_replacing;
-        self.past.releases.follow(input, &self.past.config, may_begin, outbox, now);
+        let (config, container) = (&*self.past.config, self.app.id());
+        let serving = Serving { config, container, image: self.past.image.as_ref() };
+        self.past.releases.follow(input, serving, may_begin, outbox, now);
         let next = if may_begin { self.past.releases.take_open(now) } else { None };
         next.map_or(ServeNext::Stay, |next| ServeNext::Release(Box::new(next)))
     }

@@ -159,6 +159,11 @@ impl Gate {
         }
     }
 
+    /// Whether it was open, and the lease of its lock ran out before it began.
+    pub fn has_lost_lock(&self, now: Uptime) -> bool {
+        matches!(self.stage, Stage::Open) && !self.is_open(now)
+    }
+
     /// Everything is ready to move traffic: the board is to know of it, and is read once more.
     pub fn confirm(&mut self, now: Uptime) {
         if matches!(self.stage, Stage::Open) {

@@ -147,7 +147,7 @@ fn release_rows(sheet: &mut Sheet, releases: &ReleasesView, now: f64) {
         let rank = if last.is_good { Rank::Fact } else { Rank::Explains };
         sheet.row(rank, "last", &clean(&format!("{name} {end}, {ago} ago{gap}{why}")));
         let lines = last.output.as_ref().map(AppOutput::for_people).unwrap_or_default();
-        for line in &lines[lines.len().saturating_sub(ROLLED_BACK)..] {
+        for line in lines.iter().skip(lines.len().saturating_sub(ROLLED_BACK)) {
             sheet.row(rank, "it wrote", &clean(line));
         }
     }
@@ -165,6 +165,7 @@ fn waits_for(next: &NextReleaseView, now: f64) -> String {
     match next.waits_for {
         GateStage::Wave => format!("its wave begins in {}", span(next.wave_at_seconds - now)),
         GateStage::Preparing => "its image is being pulled".to_owned(),
+        GateStage::Capacity => "the instance lacks disk or memory".to_owned(),
         GateStage::Lock => "others release now".to_owned(),
         GateStage::Stopped => "stopped: halted, or rolled back by too many".to_owned(),
         GateStage::Open => "under way".to_owned(),

@@ -83,6 +83,11 @@ pub(in crate::io::docker) fn is_conflict(error: &Bollard) -> bool {
     matches!(error, Bollard::DockerResponseServerError { status_code: 409, .. })
 }
 
+/// Whether a disk of this host was full.
+pub(in crate::io::docker) fn is_disk_full(error: &EngineError) -> bool {
+    matches!(error, EngineError::Refused { message, .. } if message.to_lowercase().contains(DISK_FULL))
+}
+
 /// Classifies calls that only the engine itself can refuse.
 pub(in crate::io::docker) fn plain(status: Option<u16>, _: &str) -> ErrorClass {
     match status {

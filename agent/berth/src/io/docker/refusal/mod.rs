@@ -10,7 +10,7 @@ use bollard::errors::Error as Bollard;
 
 use super::error::EngineError;
 
-pub(super) use answer::{is_conflict, is_no_such_path, is_not_found, no_answer, of, plain, response};
+pub(super) use answer::{is_conflict, is_disk_full, is_no_such_path, is_not_found, no_answer, of, plain, response};
 pub(super) use create::of_create;
 pub(super) use registry::registry;
 pub use start::is_no_such_user;

@@ -58,7 +58,17 @@ pub(in crate::io::docker) fn registry(status: Option<u16>, prose: &str) -> Error
 
 #[cfg(test)]
 mod tests {
+    use berth_core::message::error::JobError;
+
+    use super::super::{FailedCall, refused};
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_seen_as_one() {
+        let message = "failed to register layer: write /x: No space left on device";
+        let is_full = |message: &str| JobError::from(refused(FailedCall::Registry, "pull x", message)).is_disk_full;
+        assert_eq!([message, "manifest unknown"].map(is_full), [true, false]);
+    }
 
     #[test]
     fn a_registry_s_answer_is_classified_by_its_message() {
