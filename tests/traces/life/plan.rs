@@ -220,6 +220,11 @@ impl Plan {
         self.words.iter().any(|word| word.starts_with("config="))
     }
 
+    /// Whether rotated secrets replace the container by another one beside it.
+    pub(crate) fn rotates_beside(&self) -> bool {
+        self.registers() && self.says("port=0:8080") && self.says("secrets_refresh=20s")
+    }
+
     /// Whether the app has no probe: it is healthy once it has run for `probe.running_for`.
     pub(crate) fn is_worker(&self) -> bool {
         !self.says("health=/health")

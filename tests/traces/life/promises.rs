@@ -19,7 +19,7 @@ use super::agent::{Agent, Former};
 use super::engine::Container;
 use super::group::Which;
 use super::plan::{GROUP, RELEASES, TARGETS};
-use super::table::{ABANDONED, API_AWAY, BootFault, CHANGED, HOLD_ENDED, HOOK_REFUSED, REPLACED};
+use super::table::{ABANDONED, API_AWAY, BootFault, CHANGED, HOLD_ENDED, HOOK_REFUSED, KILLED, REPLACED};
 use super::twist::{Fate, Twist};
 use super::world::World;
 use crate::sim::secs;
@@ -194,6 +194,9 @@ impl World {
 
     /// An agent ends.
     pub(crate) fn agent_ends(&mut self, code: Option<u8>) {
+        if self.phase() == Some(PhaseName::Release) {
+            self.met(KILLED);
+        }
         if let Some(code) = code {
             self.judge_code();
             self.judge_result(code);

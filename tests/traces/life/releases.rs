@@ -13,6 +13,7 @@ use super::documents::{Document, Published};
 use super::engine::Flaw;
 use super::plan::RELEASES;
 use super::promises::{Broken, serves};
+use super::table::{BAD, BY_READINESS, BY_RESTART, BY_TARGETS, GOOD, LEFT, RENEWED, WENT_BACK};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::secs;
@@ -59,7 +60,8 @@ impl World {
             return true;
         }
         // One that was found beside what serves leaves when the boot is over.
-        let may_be_two = phase == PhaseName::Release || (phase == PhaseName::Boot && self.noted_releases.is_some());
+        let may_be_two = phase == PhaseName::Release
+            || (phase == PhaseName::Boot && (self.noted_releases.is_some() || self.plan.rotates_beside()));
         let (mut count, mut is_free) = (0, true);
         for other in others {
             count += 1;
@@ -77,7 +79,21 @@ impl World {
 
     /// After every event.
     pub(crate) fn look_at_releases(&mut self, before: PhaseName, after: PhaseName) {
-        if self.documents.is_none() || before == after {
+        if before == after {
+            return;
+        }
+        match (before, after) {
+            (PhaseName::Serve, PhaseName::Release) if self.documents.is_none() => self.met(RENEWED),
+            (PhaseName::Serve, PhaseName::Release) => self.met(match self.config.traffic_move() {
+                TrafficMove::Targets => BY_TARGETS,
+                TrafficMove::Readiness | TrafficMove::Auto => BY_READINESS,
+                TrafficMove::Restart => BY_RESTART,
+            }),
+            (PhaseName::Release, PhaseName::Drain) => self.met(LEFT),
+            (PhaseName::Release | PhaseName::Boot, PhaseName::Boot) => self.met(WENT_BACK),
+            _ => {} // no release
+        }
+        if self.documents.is_none() {
             return;
         }
         let serves_bad = serves(after) && self.serving().is_some_and(|one| one.flaw.is_some());
@@ -136,6 +152,8 @@ impl World {
                 }
             }
             Job::WriteVerdict { release, verdict, reason, .. } => {
+                self.met(if *verdict == Verdict::Ok { GOOD } else { BAD });
+                let Some(documents) = &self.documents else { return };
                 let Some(one) = documents.of(release) else { return };
                 let (flaw, is_bad) = (one.flaw, one.is_bad);
                 let config = &self.config.release;

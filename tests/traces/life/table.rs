@@ -66,7 +66,7 @@ pub(crate) enum BootFault {
 }
 
 /// What is counted, so that a run can say that each of them happened.
-pub(crate) const ROWS: [&str; 37] = [
+pub(crate) const ROWS: [&str; 46] = [
     "invalid config",
     "latest",
     "secret missing",
@@ -104,6 +104,15 @@ pub(crate) const ROWS: [&str; 37] = [
     "drain abandoned",
     "drain ended by an API that is away",
     "paths not there yet",
+    "release by targets",
+    "release by readiness",
+    "release by restart",
+    "secrets replaced the container",
+    "release good",
+    "release bad",
+    "left in a release",
+    "killed in a release",
+    "went back at the next start",
 ];
 
 pub(crate) const HOLD_ENDED: usize = 27;
@@ -114,6 +123,15 @@ pub(crate) const HOOK_REFUSED: usize = 32;
 pub(crate) const REPLACED: usize = 33;
 pub(crate) const ABANDONED: usize = 34;
 pub(crate) const API_AWAY: usize = 35;
+pub(crate) const BY_TARGETS: usize = 37;
+pub(crate) const BY_READINESS: usize = 38;
+pub(crate) const BY_RESTART: usize = 39;
+pub(crate) const RENEWED: usize = 40;
+pub(crate) const GOOD: usize = 41;
+pub(crate) const BAD: usize = 42;
+pub(crate) const LEFT: usize = 43;
+pub(crate) const KILLED: usize = 44;
+pub(crate) const WENT_BACK: usize = 45;
 
 /// What a fault comes to if nothing else goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -90,10 +90,7 @@ impl Serve {
         }
         if let Some(rotation) = self.rotation.as_mut().filter(|_| !self.is_replacing) {
             let in_traffic = self.admitted && !self.standby && self.past.targets.are_in();
-            let can_replace = in_traffic
-                && self.past.config.follow.is_some()
-                && self.past.config.can_register_beside()
-                && self.past.image.is_some();
+            let can_replace = in_traffic && self.past.config.can_register_beside() && self.past.image.is_some();
             if rotation.on(input, &mut self.app, can_replace, outbox, now) {
                 return ServeNext::Renew;
             }
