@@ -31,10 +31,20 @@ pub(super) enum Balancer {
     Ready { app: SocketAddr, agent: SocketAddr },
 }
 
+/// Where a request goes.
+enum Choice {
+    To(SocketAddr),
+    /// Other instances have it.
+    NotNow,
+    /// The load balancer answers 503.
+    Nowhere,
+}
+
 /// A request that was not answered.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
-    pub(super) target: SocketAddr,
+    /// None if there was nowhere to send it.
+    pub(super) target: Option<SocketAddr>,
     #[expect(dead_code, reason = "shown")]
     what: String,
 }
@@ -88,7 +98,16 @@ async fn work(path: &'static str, balancer: Balancer, tally: Arc<Mutex<Tally>>, 
     while !*stopped.borrow() {
         sleep(PACE).await;
         turn += 1;
-        let Some(target) = balancer.choose(turn).await else { continue };
+        let target = match balancer.choose(turn).await {
+            Choice::To(target) => target,
+            Choice::NotNow => continue,
+            Choice::Nowhere => {
+                let mut tally = tally.lock().unwrap();
+                tally.sent += 1;
+                tally.lost.push(Lost { target: None, what: format!("{path}: no target takes requests") });
+                continue;
+            }
+        };
         tally.lock().unwrap().sent += 1;
         let lost = match timeout(ANSWER, over_tcp(target, request("GET", path))).await {
             Ok(Ok(answer)) if answer.status == 200 => continue,
@@ -96,23 +115,26 @@ async fn work(path: &'static str, balancer: Balancer, tally: Arc<Mutex<Tally>>, 
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {ANSWER:?}"),
         };
-        tally.lock().unwrap().lost.push(Lost { target, what: format!("{path}: {lost}") });
+        tally.lock().unwrap().lost.push(Lost { target: Some(target), what: format!("{path}: {lost}") });
     }
 }
 
 impl Balancer {
     #[expect(clippy::disallowed_methods, reason = "an answer that is old is none")]
-    async fn choose(&self, turn: usize) -> Option<SocketAddr> {
+    async fn choose(&self, turn: usize) -> Choice {
         match self {
             Self::Registered(groups, arn) => {
                 let mut targets = groups.targets(arn);
                 targets.retain(|target| target.takes_requests);
-                Some(targets.get(turn % targets.len().max(1))?.address)
+                targets.get(turn % targets.len().max(1)).map_or(Choice::Nowhere, |target| Choice::To(target.address))
             }
             Self::Ready { app, agent } => {
                 let asked = Instant::now();
-                let answer = timeout(FRESH, over_tcp(*agent, request("GET", "/ready"))).await.ok()?.ok()?;
-                (answer.status == 200 && asked.elapsed() < FRESH).then_some(*app)
+                match timeout(FRESH, over_tcp(*agent, request("GET", "/ready"))).await {
+                    Ok(Ok(answer)) if answer.status == 200 && asked.elapsed() < FRESH => Choice::To(*app),
+                    // The rest of the fleet has it.
+                    _ => Choice::NotNow,
+                }
             }
         }
     }

@@ -35,6 +35,9 @@ const RELEASE: &str = r#"release = { healthy_for = "500ms", bake = "1s" }"#;
 /// How long a target drains: longer than any request takes.
 const DELAY: Duration = Duration::from_secs(3);
 
+/// Until then a target takes no request: an agent that does not wait for it loses some.
+const FIRST_CHECK: Duration = Duration::from_millis(500);
+
 const BUCKET: &str = "releases";
 const DOCUMENT: &str = "web";
 const BOARD: &str = "board";
@@ -65,7 +68,11 @@ impl Move {
     fn keys(self, world: &World, app: SocketAddr) -> String {
         match self {
             Self::Targets => {
-                let mut group = TargetGroup { deregistration_delay: DELAY, ..TargetGroup::http("web", 80) };
+                let mut group = TargetGroup {
+                    deregistration_delay: DELAY,
+                    first_check_after: FIRST_CHECK,
+                    ..TargetGroup::http("web", 80)
+                };
                 group.check.path = Some("/health".into());
                 format!("port=0:8080 target_groups={}", world.target_groups.create(group))
             }
@@ -364,8 +371,8 @@ impl Stage {
         let Some(clients) = &self.clients else { return };
         let Tally { sent, lost } = clients.take();
         assert!(sent > 0, "no request was sent");
-        let is_excused = |target: SocketAddr| match self.source {
-            Source::Document(Move::Targets) => self.killed == Some(target),
+        let is_excused = |target: Option<SocketAddr>| match self.source {
+            Source::Document(Move::Targets) => killed && (target.is_none() || self.killed == target),
             Source::Document(Move::Readiness) => killed,
             _ => true,
         };
