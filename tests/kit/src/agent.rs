@@ -375,10 +375,18 @@ impl Agent {
         self.process.send(format!("SIG{name}").parse().expect("a signal's name"));
     }
 
-    /// Kills it as a crash would, and waits for its end.
+    /// Kills it as a crash would, and waits for its end. What it was about to execute holds its lock a moment longer; systemd waits a second.
     pub async fn kill9(&self) {
         self.process.kill();
         self.exit_within(Duration::from_secs(10)).await;
+        let lock = self.socket.with_file_name("berth.lock");
+        let is_free = || std::fs::File::open(&lock).map_or(true, |lock| lock.try_lock().is_ok());
+        let free = tokio::time::timeout(Duration::from_secs(10), async {
+            while !is_free() {
+                tokio::time::sleep(TICK).await;
+            }
+        });
+        assert!(free.await.is_ok(), "its lock is held");
     }
 
     /// Looks at a condition again and again until it holds.

@@ -1,8 +1,9 @@
-//! The crash matrix: at every step of a boot and of a drain the agent is killed with SIGKILL and started again, with the same
-//! config and with another; and at every step at which there is an app, the app is killed.
+//! The crash matrix: at every step of a boot, of a drain and of a release the agent is killed with SIGKILL and started again, with the
+//! same config and with another; and at every step at which there is an app, the app is killed.
 //!
 //! The steps are learned from a life that is left alone (walk.rs), so a new event or effect is in the matrix by itself. A step
-//! that a cell does not reach fails it.
+//! that a cell does not reach fails it. Of the releases, which have hundreds of cells, every fifteenth is one of a run;
+//! `CRASH_CELLS=all` makes it all of them, and `CRASH_CELLS=VerdictWritten` those at that step.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +13,10 @@ use std::time::{Duration, Instant};
 use berth_kit::{Agent, Fault};
 use tokio::runtime::{Builder, Runtime};
 
-use stage::{Stage, There};
+use stage::{Move, Source, Stage, There};
 use walk::Walk;
 
+mod clients;
 mod stage;
 mod walk;
 
@@ -24,6 +26,43 @@ const AT_A_TIME: usize = 6;
 /// What an adoption requests and does not wait for. It may come or not, and is no step of the matrix.
 const SPARED: [&str; 6] =
     ["SecretsFetched", "RegistryLoggedIn", "> ResolveDigest", "DigestResolved", "> InspectImage", "ImageInspected"];
+
+/// What comes once in a while, and how often in a release is chance.
+const ROUTINE: &[&str] = &[
+    "> FollowConfig",
+    "ConfigUnchanged",
+    "> ProbeApp",
+    "ProbePassed",
+    "> CountConnections",
+    "ConnectionsCounted",
+    "> CheckMetadataBlock",
+    "MetadataBlockChecked",
+    "> WatchMetadata",
+    "MetadataSeen",
+];
+
+/// What comes several times in a release, each time for something else.
+const AGAIN: &[&str] = &[
+    "> ReadBoard",
+    "BoardRead",
+    "> FetchSecrets",
+    "SecretsFetched",
+    "> CreateContainer",
+    "ContainerCreated",
+    "> StartContainer",
+    "ContainerStarted",
+    "> RemoveContainer",
+    "ContainerRemoved",
+];
+
+/// Of the cells of a release, those of a run: one of so many.
+const SAMPLE: usize = 15;
+
+/// What happens in a release.
+const RELEASED: [Blow; 5] = [Blow::Agent, Blow::AgentAndConfig, Blow::AgentAndBefore, Blow::App, Blow::Other];
+
+/// In one world one after the other.
+const LANE: usize = 5;
 
 /// The part of a life that is walked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +77,8 @@ enum Scene {
     Serve,
     /// Auto Scaling terminates the instance.
     Drain,
+    /// The document that the instance follows has another release.
+    Release(Move),
 }
 
 /// What is killed.
@@ -47,19 +88,32 @@ enum Blow {
     Agent,
     /// The same, with another config.
     AgentAndConfig,
-    /// `docker kill` of the app.
+    /// The same, with the config that there was before.
+    AgentAndBefore,
+    /// `docker kill` of the app; of that which served first, if there are two.
     App,
+    /// `docker kill` of the container that a release has put beside it.
+    Other,
 }
 
 impl Scene {
     /// Whether the scene begins where it ends, so that one world is good for many of them.
     fn is_a_circle(self) -> bool {
-        matches!(self, Self::Adoption | Self::Replacement)
+        matches!(self, Self::Adoption | Self::Replacement | Self::Release(_))
+    }
+
+    /// Where the config is.
+    fn source(self) -> Source {
+        match self {
+            Self::Release(how) => Source::Document(how),
+            _ => Source::UserData,
+        }
     }
 
     /// Whether the step comes in one life of the scene and not in another.
     fn is_chance(self, step: &str) -> bool {
         match step {
+            _ if matches!(self, Self::Release(_)) => ROUTINE.contains(&step),
             // A boot may be over before the metadata is looked at again.
             "> WatchMetadata" | "MetadataSeen" => !matches!(self, Self::Serve | Self::Drain),
             // One that was due in the moment of the notice.
@@ -74,9 +128,16 @@ impl Scene {
             // Long enough for a heartbeat.
             Self::FirstBoot => stage.world.fault("registry GET blob", Fault::Delay(Duration::from_secs(1))).times(1),
             Self::Replacement => stage.wish_another(),
-            Self::Adoption | Self::Serve | Self::Drain => {}
+            Self::Adoption | Self::Serve | Self::Drain | Self::Release(_) => {}
         }
         let (agent, mut walk) = stage.start_held().await;
+        if matches!(self, Self::Release(_)) {
+            // That of the release which it has adopted.
+            walk.until(&["serve", "VerdictWritten"]).await;
+            walk.count(AGAIN);
+            stage.note_app().await;
+            stage.wish_another();
+        }
         if matches!(self, Self::Serve | Self::Drain) {
             walk.until(&["serve", "HookCompleted"]).await;
         }
@@ -95,6 +156,8 @@ impl Scene {
             // A poll that began before the scene may end in it.
             Self::Serve => &["> ProbeApp", "ProbePassed", "> WatchMetadata", "MetadataSeen"],
             Self::Drain => &["> Exit"],
+            // A lock is given back before or after the old container is gone.
+            Self::Release(_) => &["release", "serve", "LockReleased"],
         };
         let step = loop {
             if walk.saw(last) {
@@ -123,8 +186,14 @@ impl Scene {
     }
 
     /// What must hold after the scene, whatever happened in it. The agent of a circle is killed.
-    async fn ends_as_it_must(self, stage: &Stage, agent: Agent, codes: &[i32]) {
+    async fn ends_as_it_must(self, stage: &mut Stage, agent: Agent, blow: Option<Blow>, codes: &[i32]) {
         match self {
+            Self::Release(_) => {
+                stage.has_released(&agent, blow == Some(Blow::Other)).await;
+                stage.serves(&agent).await;
+                agent.kill9().await;
+                stage.no_request_was_lost(matches!(blow, Some(Blow::App | Blow::Other)));
+            }
             Self::Drain => {
                 if stage.world.autoscaling.state().as_deref() == Some("Terminating") {
                     stage.world.autoscaling.enter_wait();
@@ -152,7 +221,7 @@ async fn steps(scene: Scene) -> Vec<(String, There)> {
         steps.push((step, stage.there().await));
     }
     drop(walk);
-    scene.ends_as_it_must(&stage, agent, &[0]).await;
+    scene.ends_as_it_must(&mut stage, agent, None, &[0]).await;
     if scene.is_a_circle() {
         stage.leaves(stage.start().await).await;
     }
@@ -160,7 +229,7 @@ async fn steps(scene: Scene) -> Vec<(String, There)> {
 }
 
 async fn scene_is_set(scene: Scene) -> Stage {
-    let stage = Stage::set().await;
+    let mut stage = Stage::set(scene.source()).await;
     if scene.is_a_circle() {
         stage.served().await;
     }
@@ -180,14 +249,17 @@ async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
         }
     }
     let mut kept = None;
-    if blow == Blow::App {
-        stage.kill_app().await;
+    if blow == Blow::App || blow == Blow::Other {
+        stage.kill_app(blow == Blow::Other).await;
     } else {
         agent.kill9().await;
-        if blow == Blow::AgentAndConfig {
-            stage.wish_another();
+        match blow {
+            Blow::AgentAndConfig => stage.wish_another(),
+            Blow::AgentAndBefore => stage.wish_before(),
+            _ => {}
         }
-        kept = stage.app().await;
+        // What serves goes on in a release, until the new one takes its place.
+        kept = stage.app().await.filter(|_| !matches!(scene, Scene::Release(_)));
         let killed = began.elapsed();
         agent = stage.start().await;
         // At the very end the drain is over, and no agent goes on with it.
@@ -203,7 +275,7 @@ async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
         stage.is_ready(&agent).await;
         assert_eq!(stage.app().await, Some(kept), "a container that matches the config is kept");
     }
-    scene.ends_as_it_must(stage, agent, scene.codes(at, blow)).await;
+    scene.ends_as_it_must(stage, agent, Some(blow), scene.codes(at, blow)).await;
 }
 
 /// Cells one after the other, in one world as long as they go well; those that do not.
@@ -237,17 +309,33 @@ fn lane(scene: Scene, blow: Blow, steps: &[String]) -> Vec<String> {
 fn matrix(scene: Scene, blows: &[Blow]) {
     let steps = runtime().block_on(steps(scene));
     let mut lanes = VecDeque::new();
-    for blow in blows {
+    for (number, blow) in blows.iter().enumerate() {
         let is_hit = |there: &There| match blow {
             Blow::Agent => true,
+            Blow::AgentAndConfig | Blow::AgentAndBefore if matches!(scene, Scene::Release(_)) => true,
             // Without a container nothing is left of the former config, and one that has stopped on the way out is left alone.
-            Blow::AgentAndConfig => there.app || there.containers && scene != Scene::Drain,
+            Blow::AgentAndConfig | Blow::AgentAndBefore => there.app || there.containers && scene != Scene::Drain,
             Blow::App => there.app,
+            Blow::Other => there.other,
         };
-        let cells: Vec<_> = steps.iter().filter(|(_, there)| is_hit(there)).map(|(step, _)| step.clone()).collect();
+        let mut cells: Vec<_> = steps.iter().filter(|(_, there)| is_hit(there)).map(|(step, _)| step.clone()).collect();
         assert!(!cells.is_empty(), "nothing to kill for {blow:?} in {steps:?}");
+        if let Scene::Release(how) = scene {
+            match std::env::var("CRASH_CELLS").as_deref() {
+                Ok("all") => {}
+                Ok(wanted) => cells.retain(|step| step == wanted),
+                Err(_) => {
+                    let first = (how as usize + number * 3) % cells.len();
+                    cells = cells.into_iter().skip(first).step_by(SAMPLE).collect();
+                }
+            }
+        }
         println!("{scene:?} of {} steps, hitting {blow:?} at {}: {cells:?}", steps.len(), cells.len());
-        let size = if scene.is_a_circle() { cells.len() } else { 1 };
+        let size = match scene {
+            Scene::Release(_) => LANE,
+            _ if scene.is_a_circle() => cells.len(),
+            _ => 1,
+        };
         lanes.extend(cells.chunks(size).map(|cells| (*blow, cells.to_vec())));
     }
     let (lanes, failed) = (Mutex::new(lanes), Mutex::new(Vec::new()));
@@ -294,4 +382,19 @@ fn a_serving_app_that_is_killed_comes_back() {
 #[test]
 fn a_drain_survives_a_crash_at_every_step() {
     matrix(Scene::Drain, &[Blow::Agent, Blow::AgentAndConfig, Blow::App]);
+}
+
+#[test]
+fn a_release_by_targets_survives_a_crash_at_every_step() {
+    matrix(Scene::Release(Move::Targets), &RELEASED);
+}
+
+#[test]
+fn a_release_by_readiness_survives_a_crash_at_every_step() {
+    matrix(Scene::Release(Move::Readiness), &RELEASED);
+}
+
+#[test]
+fn a_release_by_restart_survives_a_crash_at_every_step() {
+    matrix(Scene::Release(Move::Restart), &RELEASED);
 }

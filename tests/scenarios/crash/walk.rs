@@ -3,6 +3,8 @@
 //! The agent is held at each line (`berth_kit::Held`), so it has come no further than the next one when it is killed: at an event the
 //! work is done and not yet reported, at an effect it is about to begin or goes on. Nothing here waits for a time.
 
+use std::collections::BTreeMap;
+
 use berth_kit::Held;
 use serde_json::Value;
 
@@ -40,18 +42,31 @@ pub(super) struct Walk {
     held: Held,
     /// The steps so far, each once, in their order.
     pub(super) seen: Vec<String>,
+    /// What is another step each time that it comes, and how often it came.
+    counted: BTreeMap<&'static str, usize>,
 }
 
 impl Walk {
     pub(super) fn new(held: Held) -> Self {
-        Self { held, seen: Vec::new() }
+        Self { held, seen: Vec::new(), counted: BTreeMap::new() }
+    }
+
+    /// From here on the second of these is another step than the first.
+    pub(super) fn count(&mut self, steps: &'static [&'static str]) {
+        self.counted = steps.iter().map(|step| (*step, 0)).collect();
     }
 
     /// The next step that was not seen before; none once the agent has ended.
     pub(super) async fn next(&mut self) -> Option<String> {
         loop {
             let line = self.held.next(SOON).await?;
-            let Some((phase, step)) = step(&line) else { continue };
+            let Some((phase, mut step)) = step(&line) else { continue };
+            if let Some(count) = self.counted.get_mut(step.as_str()) {
+                *count += 1;
+                if *count > 1 {
+                    step = format!("{step} {count}");
+                }
+            }
             if !is_chance(&phase, &step) && !self.seen.contains(&step) {
                 self.seen.push(step.clone());
                 return Some(step);

@@ -248,9 +248,11 @@ impl Adapters {
             }
             Job::RemoveContainer { id, timeout } => {
                 self.engine.stop(&id, timeout).await?;
-                if let Some(name) = self.engine.remove(&id).await? {
+                // Its secrets first: once the container is gone, an agent that is started after a crash knows of none.
+                if let Some(name) = self.engine.name_of(&id).await? {
                     self.delivery.forget(&name)?;
                 }
+                self.engine.remove(&id).await?;
                 self.block.lock().await.lift(&id).await?;
                 Event::ContainerRemoved
             }
