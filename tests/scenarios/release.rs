@@ -102,6 +102,23 @@ async fn by_readiness_the_next_version_takes_the_port() {
 }
 
 #[tokio::test]
+async fn without_memory_for_two_containers_a_release_goes_by_restart() {
+    let port = free_port();
+    let fleet = Fleet::start(&format!("port={port}:8080 health=/health memory=900g")).await;
+    fleet.publish("v1", &[]);
+    let agent = fleet.launch().await;
+    fleet.verdict("ok").await;
+    fleet.publish("v2", &[]);
+    fleet.verdict("ok").await;
+    until("serving", async || phase(&agent).await == "serve").await;
+    assert_eq!(version(&agent).await, "v2");
+    let last = agent.status().await["releases"]["last"].clone();
+    let reason = last["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("by restart") && reason.ends_with("may use 966.3 GB"), "{reason}");
+    assert!(last["gap_seconds"].as_f64() > Some(0.0), "{last}");
+}
+
+#[tokio::test]
 async fn of_three_versions_two_images_are_left() {
     let port = free_port();
     let fleet = Fleet::start(&format!("port={port}:8080 health=/health release.move=restart")).await;

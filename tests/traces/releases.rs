@@ -330,6 +330,19 @@ fn the_last_lines_hold_no_traffic_up_and_are_not_waited_for_for_ever() {
 }
 
 #[test]
+fn a_notice_waits_for_no_last_lines_and_the_verdict_is_written() {
+    for (document, at) in [(by_targets as Document, 102), (by_readiness, 103)] {
+        let slowly = |documents: &mut Documents| documents.reading = secs(4);
+        let life = flawed(document, Flaw::Exits(secs(0))).with_documents(slowly);
+        let life = life.sees_at(secs(at), target(TargetState::Terminated)).run(secs(500));
+        assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+        let bad = verdicts(&life).iter().filter(|(verdict, _)| *verdict == Verdict::Bad).count();
+        assert_eq!((bad, life.documents.outputs.iter().flatten().count()), (1, 0), "{}", life.trace());
+        assert_eq!(tags(&life), [""; 0]);
+    }
+}
+
+#[test]
 fn a_creation_whose_answer_is_lost_is_no_bad_release() {
     // By readiness the new container is created twice: to prove itself, and to serve.
     for (document, created) in [(by_targets as Document, 2), (by_readiness, 2), (by_readiness, 3), (by_restart, 2)] {

@@ -116,9 +116,11 @@ pub(super) fn memory(capacity: &Capacity, serving: &Config, next: &Config) -> Fi
     if available >= needed {
         return Fit::Enough;
     }
-    let verb = if next.memory.is_some() { "may use" } else { "uses as much as the old one" };
-    let reason =
-        format!("{} of memory are available, and the new container {verb}, {}", Bytes(available), Bytes(needed));
+    let need = match next.memory {
+        Some(limit) => format!("may use {}", Bytes(limit)),
+        None => format!("is taken to use {}, as the old one does", Bytes(needed)),
+    };
+    let reason = format!("{} of memory are available, and the new container {need}", Bytes(available));
     if can_restart(serving, next) { Fit::Restart(reason) } else { Fit::Short(reason) }
 }
 
