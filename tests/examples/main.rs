@@ -12,6 +12,7 @@ mod module;
 mod moto;
 mod policies;
 mod readme;
+mod releases;
 mod terraform;
 
 /// The shipped binary.
