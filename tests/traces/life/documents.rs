@@ -126,8 +126,8 @@ impl Documents {
         matches!(job, Job::ReadRelease { release, .. } if self.kept.contains(release))
     }
 
-    /// The disk is another one.
-    pub(crate) fn lose_disk(&mut self) {
+    /// What was kept is gone.
+    pub(crate) fn lose_kept(&mut self) {
         self.kept.clear();
     }
 

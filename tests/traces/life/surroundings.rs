@@ -81,7 +81,11 @@ impl World {
             group::News::PowerOff => {
                 self.seen.powered_off |= self.agent.is_some();
                 self.end_agent();
-                (self.left, self.noted) = (None, None);
+                // The notes and what was kept of the documents are on a tmpfs.
+                (self.left, self.noted, self.noted_releases) = (None, None, None);
+                if let Some(documents) = &mut self.documents {
+                    documents.lose_kept();
+                }
                 self.seen.drain_is_over();
                 self.engine.power_off();
                 self.balancer.all_ended(self.now);
@@ -90,9 +94,6 @@ impl World {
             group::News::NewDisk => {
                 self.engine.forget_all();
                 self.noted_releases = None;
-                if let Some(documents) = &mut self.documents {
-                    documents.lose_disk();
-                }
             }
             group::News::PowerOn => self.systemd.power_on(self.now + self.plan.shape.os_boots_in),
         }

@@ -78,7 +78,7 @@ pub(crate) struct World {
     pub(crate) left: Option<(Unfinished, Duration)>,
     /// What an agent noted of its targets, and when. A power-off loses it.
     pub(crate) noted: Option<(NotedTargets, Duration)>,
-    /// What an agent noted of its releases, on the disk.
+    /// What an agent noted of its releases, on a tmpfs.
     pub(crate) noted_releases: Option<NotedReleases>,
     pub(crate) agenda: Agenda<Due>,
     /// At each job, by its number.
