@@ -39,7 +39,7 @@ impl World {
             }
             Job::ReadConfig => Event::ConfigRead(self.config.clone(), None),
             Job::FollowConfig { .. } => Event::ConfigUnchanged,
-            Job::ReadRelease { .. } => Event::ConfigRead(self.config.clone(), None),
+            Job::ReadRelease { .. } | Job::ReadCopy { .. } => Event::ConfigRead(self.config.clone(), None),
             Job::ReadBoard { .. } => Event::BoardRead(BoardState::default()),
             Job::TakeLock { .. } => Event::LocksBusy,
             Job::RenewLock { .. } => Event::LockLost,

@@ -51,7 +51,7 @@ enum Stage {
     Running(ReleaseId),
     /// Is it proven?
     Judging(Chosen),
-    /// The one before what was judged.
+    /// The copy of the one before what was judged, or of what a rollback published.
     Reading(ReleaseId),
 }
 
@@ -94,6 +94,9 @@ impl Choice {
                 let chosen = Chosen { config: config.clone(), release: release.as_ref().clone() };
                 self.step.done(chosen, now);
             }
+            (Stage::Reading(_), Event::ConfigRead(_, Some(copy))) if copy.id == self.newest.release.id => {
+                self.go_before(copy.previous.clone(), now);
+            }
             (Stage::Reading(_), Event::ConfigRead(config, Some(release))) => {
                 self.step.go_on();
                 self.stage = Stage::Judging(Chosen { config: config.clone(), release: release.as_ref().clone() });
@@ -108,16 +111,13 @@ impl Choice {
                     self.step.done(chosen, now);
                     return Ok(());
                 }
-                // What a rollback replaced is what the operator goes back from.
-                let previous = judged.release.previous.clone().filter(|_| !judged.release.is_rollback);
-                let previous = previous.filter(|id| !self.seen.contains(id));
-                match previous.filter(|_| self.seen.len() < LOOKED_AT) {
-                    Some(previous) => {
-                        self.step.go_on();
-                        self.seen.push(previous.clone());
-                        self.stage = Stage::Reading(previous);
-                    }
-                    None => self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now),
+                let (id, previous) = (judged.release.id.clone(), judged.release.previous.clone());
+                if judged.release.is_rollback && id == self.newest.release.id {
+                    // What a rollback replaced is what the operator goes back from. Its copy says what it replaced itself.
+                    self.step.go_on();
+                    self.stage = Stage::Reading(id);
+                } else {
+                    self.go_before(previous, now);
                 }
             }
             // It was valid for another version of berth, or with another user-data.
@@ -140,19 +140,31 @@ impl Choice {
         Ok(())
     }
 
+    /// The release before this one, if there is one that was not looked at.
+    fn go_before(&mut self, previous: Option<ReleaseId>, now: Uptime) {
+        let previous = previous.filter(|id| !self.seen.contains(id));
+        match previous.filter(|_| self.seen.len() < LOOKED_AT) {
+            Some(previous) => {
+                self.step.go_on();
+                self.seen.push(previous.clone());
+                self.stage = Stage::Reading(previous);
+            }
+            None => self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now),
+        }
+    }
+
     /// Orders the next question.
     pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
         if !self.step.is_due(now) {
             return;
         }
         let job = match (&self.stage, &self.board) {
-            (Stage::Running(release) | Stage::Reading(release), board) => {
-                Job::ReadRelease { board: board.clone(), release: release.clone() }
-            }
+            (Stage::Running(release), board) => Job::ReadRelease { board: board.clone(), release: release.clone() },
+            (Stage::Reading(release), Some(board)) => Job::ReadCopy { board: board.clone(), release: release.clone() },
             (Stage::Judging(judged), Some(board)) => {
                 Job::ReadBoard { board: board.clone(), release: judged.release.id.clone() }
             }
-            (Stage::Judging(_), None) => return self.step.done(self.newest.clone(), now),
+            (Stage::Reading(_) | Stage::Judging(_), None) => return self.step.done(self.newest.clone(), now),
         };
         self.step.emit(job, outbox, now);
     }
