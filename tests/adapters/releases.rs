@@ -276,6 +276,27 @@ async fn an_earlier_release_is_read_from_here_or_from_the_board() {
 }
 
 #[tokio::test]
+async fn the_copy_of_a_release_that_a_rollback_published_says_what_it_replaced_itself() {
+    let this = Following::in_s3("berth image=x:1").await;
+    let (_, first) = this.read().await;
+    let (document, later) = ("berth image=x:2", ReleaseId::of(b"berth image=x:3"));
+    let id = ReleaseId::of(document.as_bytes());
+    let about = [("berth-previous", &*first.id.0)];
+    this.world.s3.put("fleet", &format!("board/{id}/document"), document, &about);
+    this.world.s3.put("fleet", KEY, document, &[("berth-previous", &*later.0), ("berth-rollback", "true")]);
+    let (_, followed) = this.read().await;
+    assert_eq!((&followed.id, followed.previous, followed.is_rollback), (&id, Some(later), true));
+    // It is kept here as it was followed.
+    let before = this.world.journal.count("s3");
+    let (config, copy) = read(this.perform(Job::ReadCopy { board: board(), release: id.clone() }).await);
+    assert_eq!((config.image.to_string(), this.calls(before, "s3")), ("docker.io/library/x:2".into(), 1));
+    assert_eq!((copy.id, copy.previous, copy.is_rollback), (id, Some(first.id.clone()), false));
+    assert!(
+        failed(this.perform(Job::ReadCopy { board: board(), release: first.id }).await).reason.contains("NoSuchKey")
+    );
+}
+
+#[tokio::test]
 async fn a_kept_document_that_was_changed_is_not_used() {
     let this = Following::in_s3("berth image=x:1").await;
     let (_, first) = this.read().await;

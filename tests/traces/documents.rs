@@ -56,8 +56,9 @@ pub(crate) struct Documents {
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
     /// Those whose document is nowhere any more.
     pub(crate) missing: BTreeSet<ReleaseId>,
-    /// Whether what is published goes back to an earlier release.
+    /// Whether what is published goes back to an earlier release, and from which.
     pub(crate) is_rollback: bool,
+    pub(crate) fled: Option<ReleaseId>,
     pub(crate) flaws: BTreeMap<String, Flaw>,
     pub(crate) containers: BTreeMap<ContainerId, Container>,
     created: u32,
@@ -91,15 +92,12 @@ impl Documents {
         self.published.is_empty()
     }
 
-    fn read(&self, at: Uptime, line: &str, now: Uptime) -> Event {
+    fn read(&self, at: Uptime, line: &str, is_copy: bool, now: Uptime) -> Event {
         let id = Self::id(line);
-        let release = Release {
-            revision: id.0.clone(),
-            age: now.since(at),
-            previous: self.previous.get(&id).cloned(),
-            is_rollback: self.is_rollback,
-            id,
-        };
+        let is_rollback = self.is_rollback && !is_copy;
+        let previous = if is_rollback { self.fled.as_ref() } else { self.previous.get(&id) };
+        let release =
+            Release { revision: id.0.clone(), age: now.since(at), previous: previous.cloned(), is_rollback, id };
         Event::ConfigRead(Arc::new(config(line)), Some(Box::new(release)))
     }
 
@@ -107,15 +105,15 @@ impl Documents {
     pub(crate) fn answer(&mut self, job: &Job, now: Uptime) -> Option<Event> {
         let (at, line) = self.published.range(..=now).next_back().map(|(at, line)| (*at, line.clone()))?;
         Some(match job {
-            Job::ReadConfig => self.read(at, &line, now),
+            Job::ReadConfig => self.read(at, &line, false, now),
             Job::FollowConfig { revision } if *revision == Self::id(&line).0 => Event::ConfigUnchanged,
-            Job::FollowConfig { .. } => self.read(at, &line, now),
-            Job::ReadRelease { release, .. } if self.missing.contains(release) => {
+            Job::FollowConfig { .. } => self.read(at, &line, false, now),
+            Job::ReadRelease { release, .. } | Job::ReadCopy { release, .. } if self.missing.contains(release) => {
                 failure(JobKind::ReadRelease, ErrorClass::Broken, "not kept")
             }
-            Job::ReadRelease { release, .. } => {
+            Job::ReadRelease { release, .. } | Job::ReadCopy { release, .. } => {
                 let line = self.lines.iter().find(|line| Self::id(line) == *release);
-                self.read(Uptime::ZERO, line.expect("a release that was published"), now)
+                self.read(Uptime::ZERO, line.expect("a release that was published"), true, now)
             }
             Job::ReadBoard { release, .. } => {
                 let own = self.verdicts.iter().find(|(id, ..)| id == release).map(|(_, verdict, _)| *verdict);

@@ -524,12 +524,15 @@ fn the_mark_of_a_move_in_which_the_agent_was_killed_is_not_taken_back() {
 #[test]
 fn a_booting_instance_takes_the_newest_release_that_is_proven() {
     let ids = ["v1", "v2", "v3"].map(|tag| Documents::id(&by_targets(tag)));
-    let boot = |ok: &[usize], bad: &[usize]| {
+    // At last the document is v3, or a rollback went back to v2 from it.
+    let boots = |is_rollback: bool, ok: &[usize], bad: &[usize]| {
         let mut life = Sim::new(&by_targets("v3"));
-        for tag in ["v1", "v2", "v3"] {
+        for tag in if is_rollback { ["v1", "v3", "v2"] } else { ["v1", "v2", "v3"] } {
             life = life.publishes(secs(0), &by_targets(tag));
         }
         let life = life.with_documents(|documents| {
+            documents.is_rollback = is_rollback;
+            documents.fled = Some(ids[2].clone());
             documents.previous.insert(ids[2].clone(), ids[1].clone());
             documents.previous.insert(ids[1].clone(), ids[0].clone());
             for (n, id) in ids.iter().enumerate() {
@@ -540,11 +543,17 @@ fn a_booting_instance_takes_the_newest_release_that_is_proven() {
         });
         tags(&life.run(secs(12)))
     };
+    let boot = |ok: &[usize], bad: &[usize]| boots(false, ok, bad);
     assert_eq!(boot(&[0, 1, 2], &[]), ["v3"]);
     assert_eq!(boot(&[0, 1], &[]), ["v2"], "nobody serves v3 yet");
     assert_eq!(boot(&[0, 1, 2], &[2]), ["v2"], "v3 is stopped");
     assert_eq!(boot(&[0], &[1]), ["v1"]);
     assert_eq!(boot(&[], &[]), ["v3"], "there is nothing better");
+    let boot = |ok: &[usize], bad: &[usize]| boots(true, ok, bad);
+    assert_eq!(boot(&[0, 1, 2], &[]), ["v2"]);
+    assert_eq!(boot(&[0, 1, 2], &[1]), ["v1"], "v2 is stopped by now, and v3 is what the operator goes back from");
+    assert_eq!(boot(&[2], &[1]), ["v1"], "v2 is stopped, and v1 is not");
+    assert_eq!(boot(&[2], &[0, 1]), ["v2"], "there is nothing better");
 }
 
 /// An agent on an instance that ran v0, whose document is lost, and on which these failed; the document has v3. Without a board each

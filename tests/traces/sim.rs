@@ -536,7 +536,7 @@ impl Sim {
             Job::Identify => (10, Event::Identified(Arc::new(identity()))),
             Job::ReadConfig => (5, Event::ConfigRead(self.config.clone(), None)),
             Job::FollowConfig { .. } => (20, Event::ConfigUnchanged),
-            Job::ReadRelease { .. } => (20, Event::ConfigRead(self.config.clone(), None)),
+            Job::ReadRelease { .. } | Job::ReadCopy { .. } => (20, Event::ConfigRead(self.config.clone(), None)),
             Job::ReadBoard { .. } => (20, Event::BoardRead(BoardState::default())),
             Job::TakeLock { .. } => (20, Event::LockTaken(HeldLock { number: 0, etag: "1".to_owned() })),
             Job::RenewLock { lock, .. } => (20, Event::LockTaken(lock.clone())),

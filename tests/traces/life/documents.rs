@@ -156,6 +156,16 @@ impl Documents {
         }
     }
 
+    /// Its copy on the board, or on the disk: that a rollback published it again is not in it.
+    fn copy(&self, one: &Document, now: Duration) -> Event {
+        match self.read(one, now) {
+            Event::ConfigRead(config, Some(release)) => {
+                Event::ConfigRead(config, Some(Box::new(Release { is_rollback: false, ..*release })))
+            }
+            refused => refused,
+        }
+    }
+
     /// The answer to a job that reads or writes here; none if it is another job's.
     pub(crate) fn answer(&mut self, job: &Job, plan: &Plan, now: Duration) -> Option<Event> {
         let during = |is: fn(&Twist) -> Option<(Duration, Duration)>| {
@@ -182,9 +192,9 @@ impl Documents {
             },
             Job::FollowConfig { revision } if *revision == self.revision.to_string() => Event::ConfigUnchanged,
             Job::FollowConfig { .. } => self.read(self.current()?, now),
-            Job::ReadRelease { release, .. } => match self.of(release) {
-                Some(one) => self.read(one, now),
-                None => Event::Failed(JobKind::ReadRelease, JobError::new(ErrorClass::Broken, "no such release")),
+            Job::ReadRelease { release, .. } | Job::ReadCopy { release, .. } => match self.of(release) {
+                Some(one) => self.copy(one, now),
+                None => Event::Failed(job.kind(), JobError::new(ErrorClass::Broken, "no such release")),
             },
             Job::ReadBoard { release, .. } => {
                 let own = self.verdicts.get(release).copied();

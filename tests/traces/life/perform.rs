@@ -46,6 +46,7 @@ impl World {
             Job::ReadConfig
             | Job::FollowConfig { .. }
             | Job::ReadRelease { .. }
+            | Job::ReadCopy { .. }
             | Job::ReadBoard { .. }
             | Job::TakeLock { .. }
             | Job::RenewLock { .. }

@@ -104,9 +104,10 @@ pub(crate) const TARGETS: [JobKind; 5] = [
 ];
 
 /// Jobs that read the document again, or ask or write the board.
-pub(crate) const RELEASES: [JobKind; 9] = [
+pub(crate) const RELEASES: [JobKind; 10] = [
     JobKind::FollowConfig,
     JobKind::ReadRelease,
+    JobKind::ReadCopy,
     JobKind::ReadBoard,
     JobKind::TakeLock,
     JobKind::RenewLock,

@@ -152,7 +152,7 @@ impl World {
             Job::Identify => Event::Identified(Arc::new(Identity { target_state: Some(self.target()), ..identity() })),
             Job::ReadConfig => Event::ConfigRead(config.clone(), None),
             Job::FollowConfig { .. } => Event::ConfigUnchanged,
-            Job::ReadRelease { .. } => Event::ConfigRead(config.clone(), None),
+            Job::ReadRelease { .. } | Job::ReadCopy { .. } => Event::ConfigRead(config.clone(), None),
             Job::ReadBoard { .. } => Event::BoardRead(BoardState::default()),
             Job::TakeLock { .. } => Event::LocksBusy,
             Job::RenewLock { .. } => Event::LockLost,

@@ -139,6 +139,7 @@ impl Adapters {
             Job::ReadConfig => self.read_config(ticket).await?,
             Job::FollowConfig { revision } => self.follow_config(ticket, &revision).await?,
             Job::ReadRelease { board, release } => self.read_release(ticket, board.as_ref(), &release).await?,
+            Job::ReadCopy { board, release } => self.read_copy(ticket, &board, &release).await?,
             Job::ReadBoard { board, release } => {
                 Event::BoardRead(board::read(&self.aws, &board, &release, &self.instance_id()).await?)
             }

@@ -54,6 +54,13 @@ pub enum Job {
         /// Which release.
         release: ReleaseId,
     },
+    /// The same, from the board alone: its copy there says which release it replaced when it was first published.
+    ReadCopy {
+        /// The board.
+        board: Board,
+        /// Which release.
+        release: ReleaseId,
+    },
     /// Read what the board has about a release.
     ReadBoard {
         /// Where.
@@ -322,6 +329,7 @@ impl fmt::Display for Job {
         match self {
             Self::FollowConfig { revision } => write!(f, " after {revision}"),
             Self::ReadRelease { release, .. }
+            | Self::ReadCopy { release, .. }
             | Self::ReadBoard { release, .. }
             | Self::TakeLock { release, .. }
             | Self::MarkBegun { release, .. }

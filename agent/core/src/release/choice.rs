@@ -70,7 +70,7 @@ enum Stage {
     Running(ReleaseId),
     /// Is it proven?
     Judging(Chosen),
-    /// The one before what was judged.
+    /// The copy of the one before what was judged, or of what a rollback published.
     Reading(ReleaseId),
 }
 
@@ -114,6 +114,9 @@ impl Choice {
                 let chosen = Chosen { config: config.clone(), release: release.as_ref().clone() };
                 self.step.done(chosen, now);
             }
+            (Stage::Reading(_), Event::ConfigRead(_, Some(copy))) if copy.id == self.newest.release.id => {
+                self.look_before(copy.previous.clone(), now);
+            }
             (Stage::Reading(_), Event::ConfigRead(config, Some(release))) => {
                 self.step.go_on();
                 self.stage = Stage::Judging(Chosen { config: config.clone(), release: release.as_ref().clone() });
@@ -124,7 +127,9 @@ impl Choice {
                 self.judge(judged, state.clone(), has_failed, now);
             }
             // One that is no config here any more still names the one before it.
-            (Stage::Reading(_), Event::ConfigRefused { release, .. }) => self.look_before(release, now),
+            (Stage::Reading(_), Event::ConfigRefused { release, .. }) => {
+                self.look_before(release.previous.clone(), now)
+            }
             // It was valid for another version of berth, or with another user-data.
             (Stage::Running(_), Event::ConfigRefused { .. }) => self.judge_newest(),
             (_, Event::Failed(_, error)) if error.is_transient() => self.step.retry(error, outbox, now),
@@ -149,7 +154,8 @@ impl Choice {
             state if state.is_stopped(failures) => Fallback::Stopped,
             _ => Fallback::Untried,
         };
-        let release = judged.release.clone();
+        let (id, previous, is_rollback) =
+            (judged.release.id.clone(), judged.release.previous.clone(), judged.release.is_rollback);
         if !has_failed {
             if state.is_proven(failures) {
                 return self.step.done(judged, now);
@@ -158,13 +164,19 @@ impl Choice {
                 self.fallback = Some((rank, judged));
             }
         }
-        self.look_before(&release, now);
+        match &self.board {
+            // What a rollback replaced is what the operator goes back from. Its copy on the board says what it replaced itself.
+            Some(_) if is_rollback && id == self.newest.release.id => {
+                self.step.go_on();
+                self.stage = Stage::Reading(id);
+            }
+            None if is_rollback => self.settle(now),
+            _ => self.look_before(previous, now),
+        }
     }
 
     /// Looks at the release before this one, if there is one that was not looked at.
-    fn look_before(&mut self, release: &Release, now: Uptime) {
-        // What a rollback replaced is what the operator goes back from.
-        let previous = release.previous.clone().filter(|_| !release.is_rollback);
+    fn look_before(&mut self, previous: Option<ReleaseId>, now: Uptime) {
         match previous.filter(|id| !self.seen.contains(id) && self.seen.len() < LOOKED_AT) {
             Some(previous) => {
                 self.step.go_on();
@@ -201,9 +213,10 @@ impl Choice {
             return;
         }
         let job = match (&self.stage, &self.board) {
-            (Stage::Running(release) | Stage::Reading(release), board) => {
-                Job::ReadRelease { board: board.clone(), release: release.clone() }
-            }
+            (Stage::Running(release), board) => Job::ReadRelease { board: board.clone(), release: release.clone() },
+            (Stage::Reading(release), Some(board)) => Job::ReadCopy { board: board.clone(), release: release.clone() },
+            // What is kept here may be as good.
+            (Stage::Reading(release), None) => Job::ReadRelease { board: None, release: release.clone() },
             (Stage::Judging(judged), Some(board)) => {
                 Job::ReadBoard { board: board.clone(), release: judged.release.id.clone() }
             }

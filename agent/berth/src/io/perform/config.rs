@@ -56,11 +56,19 @@ impl Adapters {
             tracing::warn!("{}: release {id} is read from the board", JobError::from_error(ErrorClass::Broken, &error));
             None
         });
-        let document = match (kept, board) {
-            (Some(document), _) => document,
-            (None, Some(board)) => board::document(&self.aws, board, id).await?.into(),
-            (None, None) => return Err(ReleaseError::NotKept(id.clone()).into()),
-        };
+        match (kept, board) {
+            (Some(document), _) => self.read_document(ticket, document, id).await,
+            (None, Some(board)) => self.read_copy(ticket, board, id).await,
+            (None, None) => Err(ReleaseError::NotKept(id.clone()).into()),
+        }
+    }
+
+    pub(super) async fn read_copy(&self, ticket: Ticket, board: &Board, id: &ReleaseId) -> Result<Event, JobError> {
+        let document = board::document(&self.aws, board, id).await?.into();
+        self.read_document(ticket, document, id).await
+    }
+
+    async fn read_document(&self, ticket: Ticket, document: Document, id: &ReleaseId) -> Result<Event, JobError> {
         if document.release.id != *id {
             return Err(ReleaseError::Another { wanted: id.clone(), found: document.release.id }.into());
         }

@@ -192,7 +192,9 @@ impl Steps {
 pub(super) fn failure(job: JobKind, error: &JobError) -> Failure {
     let ready = match job {
         JobKind::Identify => ReadyReason::MetadataUnavailable,
-        JobKind::ReadConfig | JobKind::ReadRelease => ReadyReason::ConfigUnavailable.or_denied(error),
+        JobKind::ReadConfig | JobKind::ReadRelease | JobKind::ReadCopy => {
+            ReadyReason::ConfigUnavailable.or_denied(error)
+        }
         JobKind::Listen => ReadyReason::ListenAddressUnavailable,
         JobKind::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(error),
         JobKind::CreateContainer | JobKind::CheckPaths => ReadyReason::ContainerNotCreated,
