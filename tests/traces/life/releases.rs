@@ -183,7 +183,9 @@ impl World {
         }
         match ordered {
             Job::DeregisterTarget(target) if !self.app_is_excused() && !self.excuses.engine && !self.excuses.aws => {
-                if status == Status::Ok && !self.balancer.has_another(target.port) {
+                let mut there = self.engine.containers.iter().filter(|one| one.port() == Some(target.port));
+                let is_bad = there.any(|one| one.flaw.is_some());
+                if status == Status::Ok && !is_bad && !self.balancer.has_another(target.port) {
                     self.breaks(13, format!("port {} leaves before another one is in", target.port));
                 }
             }

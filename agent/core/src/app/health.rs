@@ -112,9 +112,11 @@ impl Health {
         self.failures > 0
     }
 
-    /// Whether so many probes in a row failed as make it unhealthy.
-    pub(super) fn has_failed_enough(&self, policy: &Probe) -> bool {
-        self.failures >= policy.unhealthy
+    /// Whether so many probes in a row failed as make it unhealthy, and its process has run for as long as those take while it serves: on the
+    /// way up they follow each other faster.
+    pub(super) fn has_failed_long(&self, policy: &Probe, now: Uptime) -> bool {
+        let usual = policy.interval.saturating_mul(policy.unhealthy.saturating_sub(1));
+        self.failures >= policy.unhealthy && self.starting_for(now) >= usual
     }
 
     /// Since when it has been unhealthy, if it is.

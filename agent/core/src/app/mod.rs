@@ -302,9 +302,11 @@ impl App {
         }
     }
 
-    /// Whether it failed as many probes in a row as make an app unhealthy, or does not run.
-    pub fn stays_unhealthy(&self) -> bool {
-        self.health.has_failed_enough(&self.config.probe) || !(self.is_up() || self.is_starting())
+    /// Whether one that was healthy before is not any more: it failed as many probes as make an app unhealthy, for as long as they take when
+    /// it serves, or it does not run.
+    pub fn stays_unhealthy(&self, now: Uptime) -> bool {
+        let is_gone = !self.is_up() && !self.is_starting();
+        is_gone || (self.adopted && self.health.has_failed_long(&self.config.probe, now))
     }
 
     /// Whether a probe passed that was sent at that moment or later. What is not probed needs none.

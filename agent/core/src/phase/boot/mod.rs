@@ -157,7 +157,9 @@ impl Boot {
             BootNext::Fail(failure) if self.releases.are_on_trial() && self.app.is_some() => {
                 BootNext::Back(failure.reason)
             }
-            BootNext::Stay if self.releases.are_on_trial() && self.app.as_ref().is_some_and(App::stays_unhealthy) => {
+            BootNext::Stay
+                if self.releases.are_on_trial() && self.app.as_ref().is_some_and(|app| app.stays_unhealthy(now)) =>
+            {
                 BootNext::Back(self.reason())
             }
             next => next,

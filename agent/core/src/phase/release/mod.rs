@@ -208,7 +208,7 @@ impl Swap {
         }
         self.take(input, outbox, now);
         self.follow(outbox, now);
-        if self.is_resumed() && self.serve.app().stays_unhealthy() {
+        if self.is_resumed() && self.serve.app().stays_unhealthy(now) {
             return SwapNext::Back(self.serve.app().reason().to_owned());
         }
         self.settle_verdict(now);
