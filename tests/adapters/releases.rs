@@ -265,7 +265,7 @@ async fn an_earlier_release_is_read_from_here_or_from_the_board() {
     let (event, calls) = earlier("berth image=x:2", Some(board())).await;
     assert_eq!((read(event).0.image.to_string(), calls), ("docker.io/library/x:2".into(), 0), "it is kept now");
     // Nobody wrote it.
-    assert!(failed(earlier("berth image=x:1", Some(board())).await.0).reason.contains("NoSuchKey"));
+    assert!(failed(earlier("berth image=x:1", Some(board())).await.0).reason.contains("has no copy of the document"));
     // Somebody wrote something else there.
     this.world.s3.put("fleet", &format!("board/{}/document", first.id), "berth image=evil:1", &[]);
     let error = failed(earlier("berth image=x:1", Some(board())).await.0);
@@ -292,7 +292,9 @@ async fn the_copy_of_a_release_that_a_rollback_published_says_what_it_replaced_i
     assert_eq!((config.image.to_string(), this.calls(before, "s3")), ("docker.io/library/x:2".into(), 1));
     assert_eq!((copy.id, copy.previous, copy.is_rollback), (id, Some(first.id.clone()), false));
     assert!(
-        failed(this.perform(Job::ReadCopy { board: board(), release: first.id }).await).reason.contains("NoSuchKey")
+        failed(this.perform(Job::ReadCopy { board: board(), release: first.id }).await)
+            .reason
+            .contains("has no copy of the document")
     );
 }
 

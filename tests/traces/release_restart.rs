@@ -11,6 +11,9 @@ use berth_core::message::job::JobKind;
 use berth_core::message::release::{BoardState, Verdict};
 use berth_core::view::{Status, TargetStage};
 
+/// A document with this tag.
+type Documented = fn(&str) -> String;
+
 fn document(tag: &str) -> String {
     by_targets(tag) + " release.move=restart"
 }
@@ -51,7 +54,7 @@ fn ports_that_are_new_in_the_release_are_chosen_and_take_the_place_of_the_old() 
 #[test]
 fn a_version_that_turns_bad_between_two_probes_is_not_called_good() {
     // The first probe passes, and the next would come after the bake.
-    let cases: [(fn(&str) -> String, u64); 3] = [(by_targets, 1), (by_targets, 12), (document, 5)];
+    let cases: [(Documented, u64); 3] = [(by_targets, 1), (by_targets, 12), (document, 5)];
     for (document, after) in cases {
         let document = |tag| document(tag) + " probe.interval=60s release.healthy_for=2s release.bake=8s";
         let (one, two) = (document("v1"), document("v2"));

@@ -56,6 +56,9 @@ pub enum ReleaseError {
     /// Neither here nor, without a board, elsewhere.
     #[error("the document of release {0} is not kept here any more, and without release.board it is nowhere else")]
     NotKept(ReleaseId),
+    /// Nobody wrote its copy.
+    #[error("the board has no copy of the document of release {0}, which `berth release publish` writes")]
+    NotOnBoard(ReleaseId),
     /// The board has another document in its place.
     #[error("the board has the document of release {found} in the place of that of release {wanted}")]
     Another {
@@ -73,7 +76,7 @@ impl ReleaseError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NotKept(_) | Self::Another { .. } => ErrorClass::Broken,
+            Self::NotKept(_) | Self::NotOnBoard(_) | Self::Another { .. } => ErrorClass::Broken,
             Self::NoPointer => ErrorClass::Misconfigured,
         }
     }
@@ -235,7 +238,14 @@ mod tests {
         let documents: Vec<_> = (0..9).map(|number| document(&format!("berth image=x:{number}"))).collect();
         let serves = |number: usize| {
             let serving = documents[number].release.id.clone();
-            let noted = NotedReleases { instance_id: "i-1".into(), serving, container: None, failed: vec![] };
+            let noted = NotedReleases {
+                instance_id: "i-1".into(),
+                serving,
+                container: None,
+                failed: vec![],
+                pulled: vec![],
+                before: None,
+            };
             Note::new(run_dir.path(), note::RELEASES).leave(noted).unwrap();
         };
         let there = || {

@@ -33,6 +33,13 @@ rows! { releases, ReleaseError, |error| Some(error.class());
         "publish that config again, or set `release.board`, which has the document of every release.",
         &["berth status"],
     );
+    ReleaseError::NotOnBoard(_), ReleaseError::NotOnBoard(release("RELEASE")) => entry(
+        Section::Releases,
+        "The document was written to its place by something other than `berth release publish`, or the board was emptied. A boot that looks for an older \
+         release takes what it has found so far.",
+        "publish the next config with `berth release publish`: from then on each release has its copy.",
+        &["aws s3 ls s3://BUCKET/PREFIX/RELEASE/"],
+    );
     ReleaseError::Another { .. }, ReleaseError::Another { wanted: release("RELEASE"), found: release("OTHER") } => entry(
         Section::Releases,
         "Something other than `berth release publish` wrote to the board: a release is named by the hash of its document.",

@@ -61,10 +61,7 @@ impl ReleaseQuestion<'_> {
         let mut checks = vec![Finding::ok(NAME, format!("{at}: release {release}, {state}"))];
         let copy = async {
             // It is there if `berth release publish` wrote the document; without it nothing is missing that a boot needs.
-            if board::has_document(self.aws, board, release).await? {
-                board::document(self.aws, board, release).await?;
-            }
-            Ok::<_, JobError>(())
+            board::document(self.aws, board, release).await.map(drop)
         };
         let locks = async { publisher::locks(self.aws, board).await.map(drop).map_err(JobError::from) };
         let (copy, locks) = tokio::join!(within(copy), within(locks));

@@ -65,10 +65,7 @@ pub(super) async fn before(
 
 /// One release, as the board has it.
 pub(super) async fn past(aws: &Aws, pointer: &Pointer, board: &Board, id: &ReleaseId) -> Result<Past, Failure> {
-    let document = patiently(async || match board::document(aws, board, id).await {
-        Err(error) if error.reason.contains("NoSuchKey") => Ok(None),
-        read => read.map(|object| Some(Document::from(object))),
-    });
+    let document = patiently(async || board::document(aws, board, id).await.map(|copy| copy.map(Document::from)));
     // Another document in its place is not that release.
     let document = document.await?.filter(|document| document.release.id == *id);
     let verdicts = patiently(async || publisher::verdicts(aws, board, id).await).await?;

@@ -71,15 +71,22 @@ struct Mark {
     nonce: String,
 }
 
-/// The document of a release, if its publisher wrote it.
-pub async fn document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<Object, JobError> {
+/// The copy of a release's document; none if its publisher wrote none.
+pub async fn document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<Option<Object>, JobError> {
     let at = object(board, &format!("{release}/document"));
-    // Without an ETag to compare, there is always an answer.
-    s3::get(aws, &at, None).await?.ok_or_else(|| JobError::new(ErrorClass::Transient, format!("{at} was not returned")))
+    match s3::get(aws, &at, None).await {
+        Ok(Some(object)) => Ok(Some(object)),
+        // Without an ETag to compare, there is always an answer.
+        Ok(None) => Err(JobError::new(ErrorClass::Transient, format!("{at} was not returned"))),
+        Err(error) if error.is_missing() => Ok(None),
+        // To who may list only below the board's prefix S3 answers so of what is not there, too.
+        Err(error) if error.class() == ErrorClass::Denied && !has_document(aws, board, release).await? => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether there is such a document. A list says so; a GET of what is not there may be answered with 403.
-pub async fn has_document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<bool, S3Error> {
+async fn has_document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<bool, S3Error> {
     let names = s3::list(aws, &object(board, &format!("{release}/document"))).await?;
     Ok(names.iter().any(String::is_empty))
 }

@@ -64,7 +64,8 @@ impl Adapters {
     }
 
     pub(super) async fn read_copy(&self, ticket: Ticket, board: &Board, id: &ReleaseId) -> Result<Event, JobError> {
-        let document = board::document(&self.aws, board, id).await?.into();
+        let copy = board::document(&self.aws, board, id).await?;
+        let document = copy.ok_or_else(|| ReleaseError::NotOnBoard(id.clone()))?.into();
         self.read_document(ticket, document, id).await
     }
 
