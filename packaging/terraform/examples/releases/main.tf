@@ -1,5 +1,5 @@
 # What a fleet that releases in place needs beside its group: a bucket, the first document, and a policy each for the instances and for the
-# publisher. docs/releases.md says how it is used.
+# publisher. docs/releases.md says how it is used. The group's health_check_type is "EC2" with a document that moves by `readiness`.
 
 provider "aws" {
   region = var.region
@@ -32,7 +32,7 @@ resource "aws_s3_bucket_versioning" "this" {
   }
 }
 
-# The first document. What is published later stays.
+# The first document. It has no copy on the board. What is published later stays.
 resource "aws_s3_object" "document" {
   bucket  = aws_s3_bucket.this.id
   key     = local.document
@@ -45,7 +45,8 @@ resource "aws_s3_object" "document" {
   depends_on = [aws_s3_bucket_versioning.this]
 }
 
-# The statements that `berth policy` prints for the document and the board. The document's image, secrets and target groups need theirs too.
+# The statements that `berth policy` prints for the document and the board. The Auto Scaling group, the image, secrets and target groups need theirs
+# too: `berth policy both.toml`.
 data "aws_iam_policy_document" "instance" {
   statement {
     sid       = "BerthDocument"
