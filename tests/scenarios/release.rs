@@ -65,7 +65,7 @@ impl Fleet {
     }
 
     /// The bad verdict on the board of the release that is followed.
-    fn bad_verdict(&self) -> serde_json::Value {
+    fn bad_verdict(&self) -> Value {
         let keys = self.world.s3.keys(BUCKET);
         let release = ReleaseId::of(&self.world.s3.object(BUCKET, DOCUMENT).unwrap()).0;
         let below = format!("{BOARD}/{release}/bad/");
