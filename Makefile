@@ -1,9 +1,10 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test engines sim search model mutants fuzz soak check bench docs dist clean
+.PHONY: help demo sandbox test engines sim fleets search model mutants fuzz soak check bench docs dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
 LIVENESS ?= 10000
+FLEETS ?= 100000
 SEARCH_SECONDS ?= 600
 REQUESTS ?= 1000000
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -37,6 +38,11 @@ sim: ## the simulator, boot to exit in virtual time with seeded faults: SEEDS=n 
 		SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth-core --test traces life::seeds -- --exact --nocapture
 	@[ -n "$(SEED)" ] || SIM_SEEDS=$(LIVENESS) SIM_SEED=$(HEALED) \
 		cargo test --locked --profile sim -p berth-core --test traces life::healed_lives_get_on -- --exact --nocapture
+
+fleets: ## fleets that release, in virtual time with seeded faults: FLEETS=n, or FLEET=n to replay one
+	@tests/install build
+	FLEETS=$(FLEETS) FLEET=$(FLEET) \
+		cargo test --locked --profile sim -p berth-core --test traces fleets::every_fleet -- --nocapture
 
 search: ## every life of the machine with few disturbances, to its end: SEARCH_SECONDS=n
 	@tests/install build

@@ -36,6 +36,7 @@ impl Entry {
                 others.len().into()
             },
             own,
+            has_begun: self.unsettled().has(instance),
             is_halted: self.halt.is_some(),
             pardoned: self.pardoned.into(),
         }

@@ -54,7 +54,8 @@ pub enum Job {
         /// Which release.
         release: ReleaseId,
     },
-    /// The same, from the board alone: its copy there says which release it replaced when it was first published.
+    /// Read a release as [`Job::ReadRelease`] does, from the board alone: its copy there says which release it replaced when it was first
+    /// published.
     ReadCopy {
         /// The board.
         board: Board,
