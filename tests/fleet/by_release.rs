@@ -19,70 +19,72 @@ use crate::{ALONE, BERTH, ENOUGH, SOON, report, until};
 
 const BUCKET: &str = "releases";
 const DOCUMENT: &str = "web";
-const INSTANCES: usize = 3;
+pub(crate) const INSTANCES: usize = 3;
 
 /// Longer than the longest request, which is a WebSocket of eight seconds.
 const DELAY: Duration = Duration::from_secs(10);
 
 /// A load that nobody ends ends by itself.
-const LONGEST: Duration = Duration::from_secs(7200);
+pub(crate) const LONGEST: Duration = Duration::from_secs(7200);
 
 /// How the agents treat a release, and the drain of the old container: the balancer sees a 503 within one second and a half, and keeps idle
 /// connections to it for longer than any request lasts.
-const QUICK: &str = "release.healthy_for=1s release.bake=1s drain.settle=3s drain.idle=1s drain.timeout=12s stop_timeout=10s probe.interval=1s";
+pub(crate) const QUICK: &str = "release.healthy_for=1s release.bake=1s drain.settle=3s drain.idle=1s drain.timeout=12s stop_timeout=10s probe.interval=1s";
 
-struct Instance {
-    agent: Agent,
+pub(crate) struct Instance {
+    pub(crate) agent: Agent,
     /// The last to go: it removes what the agent made.
-    _world: World,
+    pub(crate) world: World,
 }
 
 /// Instances that follow one document.
-struct Fleet {
+pub(crate) struct Fleet {
     s3: S3,
-    instances: Vec<Instance>,
+    pub(crate) instances: Vec<Instance>,
     image: String,
     /// What the document has beside the image.
     more: String,
-    published: u32,
+    /// How often an instance looks at it.
+    pub(crate) follow: &'static str,
+    pub(crate) published: u32,
     /// Holds the image. It is dropped last.
     _images: World,
 }
 
 impl Fleet {
-    async fn new(more: String) -> Self {
+    pub(crate) async fn new(more: String) -> Self {
         let s3 = S3::default();
         s3.create(BUCKET);
         let images = World::builder().no_group().start().await;
         let image = images.app_image().by_digest();
-        let mut fleet = Self { s3, instances: Vec::new(), image, more, published: 0, _images: images };
-        fleet.publish();
+        let mut fleet = Self { s3, instances: Vec::new(), image, more, follow: "1s", published: 0, _images: images };
+        fleet.publish("");
         fleet
     }
 
-    /// Another version of the document: one with another environment.
-    fn publish(&mut self) {
+    /// Another version of the document: one with another environment, and with these words.
+    pub(crate) fn publish(&mut self, words: &str) {
         self.published += 1;
         let Self { image, more, published, .. } = self;
-        let document = format!("berth image={image} health=/health env.RELEASE={published} {QUICK} {more}");
+        let document = format!("berth image={image} health=/health env.RELEASE={published} {more} {words}");
         self.s3.put(BUCKET, DOCUMENT, document, &[]);
     }
 
     /// One more instance; `more` is what its own line has.
-    async fn launch(&mut self, groups: &TargetGroups, more: &str, listen: std::net::IpAddr) {
+    pub(crate) async fn launch(&mut self, groups: &TargetGroups, more: &str, listen: std::net::IpAddr) {
         let world = World::builder().target_groups(groups).s3(&self.s3).start().await;
         world.user_data(&format!(
-            "berth name={} lifecycle.poll=500ms config=s3://{BUCKET}/{DOCUMENT} follow=1s release.board=s3://{BUCKET}/board {more}",
-            world.name
+            "berth name={} lifecycle.poll=500ms config=s3://{BUCKET}/{DOCUMENT} follow={} release.board=s3://{BUCKET}/board {more}",
+            world.name, self.follow
         ));
         let agent = world.launcher(BERTH.as_ref()).listen((listen, 0)).start().await;
         agent.ready_within(SOON).await;
         world.autoscaling.wait_for_state("InService", SOON).await;
-        self.instances.push(Instance { agent, _world: world });
+        self.instances.push(Instance { agent, world });
     }
 
     /// How many instances have the document's release and say that it is good, and how many that it is bad.
-    fn verdicts(&self) -> (usize, usize) {
+    pub(crate) fn verdicts(&self) -> (usize, usize) {
         let followed = self.s3.object(BUCKET, DOCUMENT).expect("the document is there");
         let below = format!("board/{}/", ReleaseId::of(&followed));
         let keys = self.s3.keys(BUCKET);
@@ -90,11 +92,16 @@ impl Fleet {
         (of("ok"), of("bad"))
     }
 
+    /// What all agents wrote.
+    pub(crate) fn log(&self) -> String {
+        self.instances.iter().map(|one| one.agent.log_text()).collect::<Vec<_>>().join("\n----\n")
+    }
+
     /// All have the document's release.
-    async fn released(&self) {
-        let log = || self.instances.iter().map(|one| one.agent.log_text()).collect::<Vec<_>>().join("\n----\n");
+    pub(crate) async fn released(&self) {
+        let log = || self.log();
         // One after the other: each lets go of WebSockets first.
-        for count in 1..=INSTANCES {
+        for count in 1..=self.instances.len() {
             let enough = async || loop {
                 let (ok, bad) = self.verdicts();
                 assert_eq!(bad, 0, "{}", log());
@@ -106,6 +113,11 @@ impl Fleet {
             let in_time = tokio::time::timeout(SOON, enough()).await;
             assert!(in_time.is_ok(), "not {count} have the release within {SOON:?}\n{}", log());
         }
+        self.serve().await;
+    }
+
+    /// No release goes on.
+    pub(crate) async fn serve(&self) {
         join_all(self.instances.iter().map(async |one| {
             until("it serves", async || one.agent.status().await["phase"] == "serve").await;
         }))
@@ -116,7 +128,7 @@ impl Fleet {
     async fn release_under(&mut self, load: &Load, what: &str) {
         let swaps = std::env::var("FLEET_SWAPS").ok().and_then(|swaps| swaps.parse().ok()).unwrap_or(2 * INSTANCES);
         for _ in 0..swaps.div_ceil(INSTANCES) {
-            self.publish();
+            self.publish("");
             self.released().await;
         }
         report(what, format!("{} replacements after {} requests", swaps.div_ceil(INSTANCES) * INSTANCES, load.total()));
@@ -124,19 +136,35 @@ impl Fleet {
     }
 }
 
+/// A fleet of so many instances that register themselves, the target group, and what follows that.
+pub(crate) struct RegisteredFleet {
+    pub(crate) fleet: Fleet,
+    pub(crate) groups: TargetGroups,
+    pub(crate) arn: String,
+    pub(crate) balancer: Following,
+}
+
+impl RegisteredFleet {
+    pub(crate) async fn start(instances: usize, follow: &'static str, words: &str) -> Self {
+        let groups = TargetGroups::default();
+        let mut group = TargetGroup { deregistration_delay: DELAY, ..TargetGroup::http("api", 80) };
+        group.check.path = Some("/health".into());
+        let arn = groups.create(group);
+        let balancer = Following::start(&groups, &arn, Reuse::Shared, Idle::Kept).await;
+        let mut fleet = Fleet::new(format!("port=0:8080 target_groups={arn} {words}")).await;
+        fleet.follow = follow;
+        for _ in 0..instances {
+            fleet.launch(&groups, "", own_address().ip()).await;
+        }
+        fleet.released().await;
+        Self { fleet, groups, arn, balancer }
+    }
+}
+
 #[tokio::test]
 async fn releases_by_targets_lose_no_request() {
     let _alone = ALONE.lock().await;
-    let groups = TargetGroups::default();
-    let mut group = TargetGroup { deregistration_delay: DELAY, ..TargetGroup::http("api", 80) };
-    group.check.path = Some("/health".into());
-    let arn = groups.create(group);
-    let balancer = Following::start(&groups, &arn, Reuse::Shared, Idle::Kept).await;
-    let mut fleet = Fleet::new(format!("port=0:8080 target_groups={arn}")).await;
-    for _ in 0..INSTANCES {
-        fleet.launch(&groups, "", own_address().ip()).await;
-    }
-    fleet.released().await;
+    let RegisteredFleet { mut fleet, groups, balancer, .. } = RegisteredFleet::start(INSTANCES, "1s", QUICK).await;
     let load = Load::start(balancer.address, BUSY, LONGEST);
     until("the load is there", async || load.total() > 2_000).await;
     fleet.release_under(&load, "releases by targets").await;
@@ -152,7 +180,7 @@ async fn releases_by_readiness_lose_no_request() {
     let _alone = ALONE.lock().await;
     let balancer = LoadBalancer::start(Reuse::Shared, CHECKS).await;
     let groups = TargetGroups::default();
-    let mut fleet = Fleet::new(String::new()).await;
+    let mut fleet = Fleet::new(QUICK.to_owned()).await;
     for _ in 0..INSTANCES {
         let app = own_address();
         fleet.launch(&groups, &format!("port={app}:8080"), app.ip()).await;

@@ -11,6 +11,7 @@ use load::{BUSY, Kind, Load, QUIET, Tally};
 use load_balancer::{LoadBalancer, Reuse};
 use tokio::sync::Mutex;
 
+mod bad_release;
 mod blame;
 mod by_registration;
 mod by_release;
@@ -19,6 +20,7 @@ mod host;
 mod load;
 mod load_balancer;
 mod registered;
+mod release_times;
 mod soak;
 
 /// The shipped binary.
