@@ -368,6 +368,14 @@ async fn instances_that_began_and_wrote_no_verdict_are_shown_and_stop_a_release(
     ] {
         assert!(ended.stdout.contains(part), "{part}: {ended:?}");
     }
+    // They may still report.
+    let ended = fleet.run(&["resume"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""), "{ended:?}");
+    assert!(
+        ended.stdout.contains(&format!("release {id} was not halted, and does not go on yet; no bad")),
+        "{ended:?}"
+    );
+    assert!(ended.stdout.contains("is 2: they are lost "), "{ended:?}");
     // What the gate of another instance says.
     let state = board::read(&fleet.aws, &fleet.board(), &id, "i-9").await.unwrap();
     assert!(!state.may_begin(1, 1), "{state:?}");

@@ -312,3 +312,58 @@ async fn the_commands_publish_watch_halt_resume_and_roll_back_a_fleet_of_two() {
     fleet.command(1, &["rollback", "--to", two]).await;
     fleet.command(2, &["publish", &fleet.document("not/an image")]).await;
 }
+
+#[tokio::test]
+async fn instances_that_are_lost_end_a_wait_and_stop_the_release_until_it_is_resumed() {
+    let fleet = Fleet::start("").await;
+    let world = &fleet.world;
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let line = format!("berth image=nginx:1.27@{digest} port=8080 release.board=s3://{BUCKET}/{BOARD}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), line).unwrap();
+    let (pointer, file) = (format!("s3://{BUCKET}/{DOCUMENT}"), file.path().to_str().unwrap());
+    let release = |words: &[&str]| {
+        let words: Vec<String> =
+            ["release", words[0], &pointer].iter().chain(&words[1..]).map(|word| (*word).into()).collect();
+        async move {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let output = berth(world, &words).await;
+            let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            (output.status.code(), json, err(&output))
+        }
+    };
+    let marked = async {
+        until("published", async || world.s3.keys(BUCKET).iter().any(|key| key == DOCUMENT)).await;
+        let id = ReleaseId::of(&world.s3.object(BUCKET, DOCUMENT).unwrap());
+        for instance in ["i-1", "i-2"] {
+            let mark = format!("{BOARD}/{id}/begun/AROA:{instance}");
+            world.s3.put(BUCKET, &mark, "{}", &[]);
+            world.s3.age(BUCKET, &mark, std::time::Duration::from_secs(3_600));
+        }
+    };
+    let wait = release(&["publish", file, "--wait", "--instances", "2", "--timeout", "50s", "--json"]);
+    let ((code, json, err), ()) = tokio::join!(wait, marked);
+    assert_eq!(
+        (code, &json["wait"]["ended"], &json["wait"]["unsettled"]),
+        (Some(1), &"stopped".into(), &2.into()),
+        "{err}"
+    );
+    let reason = json["wait"]["reason"].as_str().unwrap();
+    assert!(reason.contains("are taken for lost: i-1, i-2; look at"), "{reason}");
+
+    let (code, json, err) = release(&["status", "--json"]).await;
+    assert_eq!(
+        (code, &json["begun"][1]["instance"], &json["begun"][1]["lost"]),
+        (Some(1), &"i-2".into(), &true.into()),
+        "{err}"
+    );
+    assert!(json["advice"].as_str().unwrap().starts_with("no instance begins it any more"), "{json:#}");
+    let (code, json, err) = release(&["resume", "--json"]).await;
+    assert_eq!(
+        (code, &json["pardoned"], &json["lost"]),
+        (Some(0), &2.into(), &serde_json::json!(["AROA:i-1", "AROA:i-2"])),
+        "{err}"
+    );
+    let (code, json, err) = release(&["status", "--json"]).await;
+    assert_eq!((code, &json["unsettled_count"], &json["bad_count"]), (Some(0), &0.into(), &2.into()), "{err}");
+}

@@ -686,6 +686,21 @@ fn a_document_that_is_invalid_at_a_restart_takes_nothing_out_of_service() {
 }
 
 #[test]
+fn many_releases_push_the_boot_out_of_no_history() {
+    let mut life = Sim::new(&by_targets("v0"));
+    for n in 0..40 {
+        life = life.publishes(secs(n * 150), &by_targets(&format!("v{n}")));
+    }
+    let life = life.run(secs(40 * 150));
+    let view = life.view();
+    assert!(view.releases.as_ref().is_some_and(|releases| releases.succeeded > 30), "{:?}", view.releases);
+    let names: Vec<_> = view.phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(names[..3], [PhaseName::Boot, PhaseName::Serve, PhaseName::Release]);
+    assert!(names.len() <= 50 && view.phases.is_sorted_by(|one, next| one.began_seconds <= next.began_seconds));
+    assert!(names.windows(2).all(|two| two[0] != two[1]), "{names:?}");
+}
+
+#[test]
 fn rotated_secrets_replace_the_container_as_a_release_does() {
     let line = by_targets("v1") + " secrets=prod/api secrets_refresh=60s";
     let rotated = Event::SecretsChecked { changed: true };

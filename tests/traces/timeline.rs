@@ -2,8 +2,10 @@
 
 use berth_core::view::last_life::{Ending, LastLife};
 use berth_core::view::published::{Published, StatusReport};
-use berth_core::view::timeline::{Bar, BarState, Panel, Timeline};
-use berth_core::view::{DeadlineName, DeadlineView, PhaseName, PhaseView, StepName, StepView, View, WaitView};
+use berth_core::view::timeline::{Bar, BarState, Panel, ReleaseBar, Timeline};
+use berth_core::view::{
+    DeadlineName, DeadlineView, LastReleaseView, PhaseName, PhaseView, ReleasesView, StepName, StepView, View, WaitView,
+};
 
 fn step(name: StepName, began: f64, took: impl Into<Option<f64>>) -> StepView {
     StepView { name, began_seconds: began, took_seconds: took.into(), attempts: 1, ..StepView::default() }
@@ -40,6 +42,23 @@ fn bands(panel: &Panel) -> Vec<(PhaseName, f64, f64)> {
 fn path(steps: Vec<StepView>) -> Vec<StepName> {
     let timeline = timeline(view(&[(PhaseName::Boot, 0.0)], steps), 9.0);
     timeline.panels[0].steps.iter().filter(|bar| bar.critical).map(|bar| bar.name).collect()
+}
+
+#[test]
+fn each_release_has_its_time_and_the_last_one_how_it_ended() {
+    let release = [(PhaseName::Release, 100.0), (PhaseName::Serve, 143.0), (PhaseName::Release, 200.0)];
+    let phases = [&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 5.0)][..], &release].concat();
+    // The launch hook is completed while it serves.
+    let steps = vec![step(StepName::Healthy, 2.0, 3.0), step(StepName::Hook, 5.0, None)];
+    let last =
+        LastReleaseView { is_good: true, at_seconds: 140.0, gap_seconds: Some(2.5), ..LastReleaseView::default() };
+    let releases = ReleasesView { last: Some(last.clone()), ..ReleasesView::default() };
+    let timeline = timeline(View { releases: Some(releases), ..view(&phases, steps) }, 210.0);
+    let bar =
+        |began_seconds, until_seconds, running, ended| ReleaseBar { began_seconds, until_seconds, running, ended };
+    assert_eq!(timeline.releases, [bar(100.0, 143.0, false, Some(last)), bar(200.0, 210.0, true, None)]);
+    assert_eq!(axes(&timeline), [(PhaseName::Boot, 0.0, 210.0, true)]);
+    assert_eq!(bars(&timeline.panels[0])[1], (StepName::Hook, 5.0, 210.0, BarState::Running));
 }
 
 #[test]

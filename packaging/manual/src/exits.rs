@@ -162,7 +162,7 @@ pub const COMMANDS: &[Exits] = &[
         command: "release resume",
         codes: &[
             (0, "the current release goes on"),
-            (1, "there is none, or a call failed"),
+            (1, "it does not go on yet, there is none, or a call failed"),
             (2, "invalid usage, or no board is known"),
         ],
     },
@@ -172,6 +172,14 @@ pub const COMMANDS: &[Exits] = &[
             (0, "the earlier release is published again"),
             (1, "there is none to go back to, somebody else published meanwhile, or a call failed"),
             (2, "invalid usage, or no board is known"),
+        ],
+    },
+    Exits {
+        command: "release rollback --wait",
+        codes: &[
+            (0, "the instances call the earlier release good, and run it"),
+            (1, "as without `--wait`; or the release is stopped, halted or superseded, or not good in time"),
+            (2, "as without `--wait`"),
         ],
     },
     Exits { command: "completions", codes: &[(0, "the completions are printed")] },

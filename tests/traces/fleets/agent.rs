@@ -151,6 +151,8 @@ impl Fleet {
             serving: self.plan.documents[release].id.clone(),
             container: None,
             failed: Vec::new(),
+            pulled: Vec::new(),
+            before: None,
         };
         self.instances[instance].noted = Some(noted);
         self.instances[instance].serving = release;

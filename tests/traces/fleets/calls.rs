@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_core::message::capacity::Capacity;
 use berth_core::message::container::ImageFacts;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
@@ -41,6 +42,7 @@ enum What {
     Follow(Option<usize>),
     Document(usize),
     Image,
+    Capacity,
     Board(usize),
     Take { locks: u32, lease: u64 },
     Renew { number: u32, etag: u64 },
@@ -92,6 +94,7 @@ impl Fleet {
             }
             Job::ReadRelease { release, .. } | Job::ReadCopy { release, .. } => What::Document(self.number(release)),
             Job::InspectImage(..) => What::Image,
+            Job::MeasureCapacity { .. } => What::Capacity,
             Job::ReadBoard { release, .. } => What::Board(self.number(release)),
             Job::TakeLock { locks, lease, .. } => What::Take { locks: *locks, lease: lease.as_secs() },
             Job::RenewLock { lock, .. } => What::Renew { number: lock.number, etag: etag(&lock.etag) },
@@ -159,6 +162,7 @@ impl Fleet {
                 Event::ConfigRead(document.config.clone(), Some(Box::new(release)))
             }
             What::Image => Event::ImageInspected(Some(ImageFacts::default())),
+            What::Capacity => Event::CapacityMeasured(Capacity::default()),
             What::Board(release) => Event::BoardRead(self.board.read(release, instance)),
             What::Take { locks, .. } => {
                 let Some(seen) = self.board.look(locks, instance, now.as_secs()) else {
@@ -228,7 +232,7 @@ impl Fleet {
                 self.board_changed(release);
                 Event::VerdictWritten
             }
-            What::Follow(_) | What::Document(_) | What::Image | What::Board(_) => return,
+            What::Follow(_) | What::Document(_) | What::Image | What::Capacity | What::Board(_) => return,
         };
         self.note(|| format!("{instance} {what:?} -> {event:?}{}", if is_there { "" } else { ", late" }));
         // The answer may be lost although it was carried out.

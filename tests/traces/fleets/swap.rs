@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use berth_core::message::container::ContainerId;
 use berth_core::message::input::Input;
 use berth_core::message::release::Verdict;
-use berth_core::release::ReleaseEnd;
+use berth_core::release::{ReleaseEnd, Serving};
 
 use super::agent::Stage;
 use super::board::Instance;
@@ -25,7 +26,9 @@ impl Fleet {
         let document = &self.plan.documents[agent.serving];
         agent.releases.attest(&document.config, document.quality != Quality::Bad, now);
         let may_begin = agent.stage == Stage::Serving;
-        agent.releases.follow(input, &document.config, may_begin, &mut agent.outbox, now);
+        let container = ContainerId(String::new());
+        let serving = Serving { config: &document.config, container: &container, image: None };
+        agent.releases.follow(input, serving, may_begin, &mut agent.outbox, now);
         if let Some(next) = &mut agent.next {
             next.gate.on(input, &mut agent.outbox, now);
             next.gate.advance(&mut agent.outbox, now);

@@ -164,7 +164,7 @@ gets a bad verdict, which does not count either.
 Example:
   berth release resume s3://prod-berth/api
 
-Exit codes: 0 it goes on, 1 there is no release, or a call failed.";
+Exit codes: 0 it goes on; 1 it does not yet, there is no release, or a call failed.";
 
 pub(super) const ROLLBACK: &str = "\
 The document of the earlier release is published again as it was. Its waves do not count: every instance goes back as soon as it gets

@@ -19,7 +19,7 @@ use crate::phase::past::Past;
 use crate::phase::release::Swap;
 use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
-use crate::view::PhaseView;
+use crate::view::{PhaseName, PhaseView};
 
 impl Machine {
     pub(super) fn go(&mut self, next: MachineNext, now: Uptime) {
@@ -61,7 +61,13 @@ impl Machine {
         }
         // Weeks in a warm pool are no reason to grow.
         if self.phases.len() == PHASES_KEPT {
-            self.phases.remove(0);
+            // Nor are releases: the oldest one goes, with the serving after it, and the boot stays.
+            let is_release =
+                |two: &[PhaseView]| two.iter().map(|phase| phase.name).eq([PhaseName::Release, PhaseName::Serve]);
+            match self.phases.windows(2).position(is_release) {
+                Some(at) => drop(self.phases.drain(at..at + 2)),
+                None => drop(self.phases.remove(0)),
+            }
         }
         self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
     }

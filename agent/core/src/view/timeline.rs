@@ -10,7 +10,9 @@ use serde::Serialize;
 use crate::message::error::ErrorClass;
 use crate::view::last_life::{Ending, LastLife};
 use crate::view::published::StatusReport;
-use crate::view::{DeadlineView, PhaseName, PhaseView, SCHEMA_VERSION, StepName, StepView, View, WaitView};
+use crate::view::{
+    DeadlineView, LastReleaseView, PhaseName, PhaseView, SCHEMA_VERSION, StepName, StepView, View, WaitView,
+};
 
 /// A begin this close after an end followed from it, in seconds.
 const CLOSE: f64 = 0.001;
@@ -51,6 +53,22 @@ pub struct Timeline {
     pub power_on_seconds: Option<f64>,
     /// The boot, then the way out once it has begun.
     pub panels: Vec<Panel>,
+    /// The releases in between, from the start of the new container to the end of the old one, in the order they began.
+    pub releases: Vec<ReleaseBar>,
+}
+
+/// A release in place, or another replacement of the container.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReleaseBar {
+    /// From when.
+    pub began_seconds: f64,
+    /// To when, or now.
+    pub until_seconds: f64,
+    /// Whether it goes on.
+    pub running: bool,
+    /// How it ended; of the last one that did, else null.
+    pub ended: Option<LastReleaseView>,
 }
 
 /// One part of a life that fits one axis.
@@ -199,6 +217,7 @@ impl Timeline {
             ready_seconds: began(view, |name| name == PhaseName::Serve),
             power_on_seconds: None,
             panels,
+            releases: releases(view, now),
         }
     }
 
@@ -233,7 +252,8 @@ fn began(view: &View, kind: impl Fn(PhaseName) -> bool) -> Option<f64> {
 }
 
 fn boot_panel(view: &View, steps: &[&StepView], now: f64) -> Panel {
-    let cut = began(view, |name| !matches!(name, PhaseName::Boot | PhaseName::Serve));
+    // What a boot leaves to do is done while it serves, also beside a release.
+    let cut = began(view, |name| !matches!(name, PhaseName::Boot | PhaseName::Serve | PhaseName::Release));
     let first = view.phases.iter().map(|phase| phase.began_seconds).chain(steps.iter().map(|step| step.began_seconds));
     let from = first.map(moment).reduce(f64::min).unwrap_or_default();
     let steps = lay(steps, cut, now);
@@ -242,6 +262,23 @@ fn boot_panel(view: &View, steps: &[&StepView], now: f64) -> Panel {
     let last = steps.iter().map(|step| step.until_seconds).reduce(f64::max).unwrap_or(from);
     let until = if running { now } else { last };
     Panel { name: PhaseName::Boot, ..panel(view, steps, from, until, running) }
+}
+
+fn releases(view: &View, now: f64) -> Vec<ReleaseBar> {
+    let ends = view.phases.iter().skip(1).map(|phase| Some(moment(phase.began_seconds))).chain([None]);
+    let last = view.releases.as_ref().and_then(|releases| releases.last.as_ref());
+    let bar = |(phase, end): (&PhaseView, Option<f64>)| {
+        let began = moment(phase.began_seconds);
+        let until = end.unwrap_or(now).max(began);
+        let is_its_end = |ended: &&LastReleaseView| (began..=until).contains(&moment(ended.at_seconds));
+        ReleaseBar {
+            began_seconds: began,
+            until_seconds: until,
+            running: end.is_none(),
+            ended: last.filter(is_its_end).cloned(),
+        }
+    };
+    view.phases.iter().zip(ends).filter(|(phase, _)| phase.name == PhaseName::Release).map(bar).collect()
 }
 
 fn way_out(view: &View, steps: &[&StepView], left: f64, now: f64) -> Panel {

@@ -42,6 +42,14 @@ impl Limits {
         self.is_held(&BoardState { unsettled: lost, ..state.clone() })
     }
 
+    /// What `berth release resume` makes of it: those that are lost are bad, and every bad verdict is pardoned.
+    pub(super) fn resumed(&self, state: &BoardState, marks: &[Mark]) -> BoardState {
+        let lost = u32::try_from(self.lost(marks).count()).unwrap_or(u32::MAX);
+        let bad = state.bad.saturating_add(lost);
+        let unsettled = state.unsettled.saturating_sub(lost);
+        BoardState { bad, unsettled, pardoned: state.pardoned.max(bad), is_halted: false, ..state.clone() }
+    }
+
     /// The marks of instances that are taken for lost.
     pub(super) fn lost<'m>(&self, marks: &'m [Mark]) -> impl Iterator<Item = &'m Mark> {
         let lost_after = self.lost_after;
@@ -94,6 +102,17 @@ mod tests {
         let bad = BoardState { bad: 1, ..state };
         assert!(two.is_held_by_the_lost(&bad, &marks(&[400, 500])));
         assert!(!two.is_held_by_the_lost(&BoardState { pardoned: 1, ..bad }, &marks(&[400, 500])));
+    }
+
+    #[test]
+    fn resumed_is_what_has_few_marks_of_instances_that_may_still_report() {
+        let holds = |bad, ages: &[u64]| {
+            let unsettled = u32::try_from(ages.len()).unwrap();
+            let state = BoardState { bad, unsettled, is_halted: true, ..BoardState::default() };
+            LIMITS.is_stopped(&LIMITS.resumed(&state, &marks(ages)))
+        };
+        assert!(!holds(3, &[]) && !holds(0, &[400, 500, 600]) && !holds(1, &[400, 20]));
+        assert!(holds(0, &[20, 30]) && holds(1, &[400, 20, 30]));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! An instance that began it and has written no verdict for longer than that takes counts as one that may be bad. It is lost: it gets a bad
 //! verdict, which is pardoned as well.
 
-use berth_core::release::lost_after;
 use serde_json::json;
 
+use super::limits::Limits;
 use super::{Failure, Fleet, Report, patiently, source};
 use crate::cli::FollowedArgs;
-use crate::io::aws::publisher::{self, Mark};
+use crate::commands::humanize::span;
+use crate::io::aws::publisher;
 
 /// The command.
 pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
@@ -19,8 +20,8 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
     let halt = patiently(async || publisher::halt_etag(aws, &board, &release.id).await).await?;
     let verdicts = patiently(async || publisher::verdicts(aws, &board, &release.id).await).await?;
     let marks = patiently(async || publisher::marks(aws, &board, &release.id, &verdicts.begun).await).await?;
-    let is_lost = |mark: &Mark| mark.age >= lost_after(&config);
-    let lost: Vec<String> = marks.into_iter().filter(is_lost).map(|mark| mark.user).collect();
+    let limits = Limits::of(&config);
+    let lost: Vec<String> = limits.lost(&marks).map(|mark| mark.user.clone()).collect();
     for user in &lost {
         patiently(async || publisher::write_lost(aws, &board, &release.id, user).await).await?;
     }
@@ -30,7 +31,13 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
         let why = "somebody halted it again since this command read it: look at `berth release status`";
         return Err(Failure::unmet(format!("release {} stays halted: {why}", release.id)));
     }
-    let was = if halt.is_some() { "was halted and goes on" } else { "was not halted, and goes on" };
+    let why = limits.why_stopped(&limits.resumed(&verdicts.state(), &marks));
+    let was = match (halt.is_some(), &why) {
+        (true, None) => "was halted and goes on",
+        (false, None) => "was not halted, and goes on",
+        (true, Some(_)) => "is not halted any more, and does not go on yet",
+        (false, Some(_)) => "was not halted, and does not go on yet",
+    };
     let pardoned = match bad {
         0 => "no bad verdict is pardoned".to_owned(),
         1 => "its bad verdict is pardoned: a new one counts".to_owned(),
@@ -40,8 +47,13 @@ pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
     for user in &lost {
         text.push_str(&format!("{user} began it and has written no verdict: it counts as lost\n"));
     }
+    if let Some(why) = &why {
+        let after = span(limits.lost_after.as_secs_f64());
+        text.push_str(&format!("{why}: they are lost {after} after they began, and then this command lets it go on\n"));
+    }
+    let is_met = why.is_none();
     let json = json!({
-        "ok": true, "release": release.id, "was_halted": halt.is_some(), "pardoned": bad, "lost": lost,
+        "ok": is_met, "release": release.id, "was_halted": halt.is_some(), "pardoned": bad, "lost": lost, "stopped_by": why,
     });
-    Ok(Report { is_met: true, text, json })
+    Ok(Report { is_met, text, json })
 }

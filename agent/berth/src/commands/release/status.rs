@@ -95,15 +95,14 @@ impl View {
         let (state, limits) = (self.verdicts.state(), &self.limits);
         let held = limits.is_held(&state) && !state.is_stopped(limits.failures);
         let resume = format!("`berth release resume {}`", self.pointer);
-        match (limits.is_held_by_the_lost(&state, &self.begun), limits.lost(&self.begun).next()) {
+        let goes_on = !limits.is_stopped(&limits.resumed(&state, &self.begun));
+        match (limits.is_held_by_the_lost(&state, &self.begun), goes_on) {
             _ if !held => None,
-            (true, _) => {
+            (true, true) => {
                 Some(format!("no instance begins it any more: if they died for another reason, {resume} lets it go on"))
             }
-            (false, Some(_)) => {
-                Some(format!("one of them may still write its verdict; {resume} lets it go on at once"))
-            }
-            (false, None) => Some(format!(
+            (false, true) => Some(format!("one of them may still write its verdict; {resume} lets it go on at once")),
+            (_, false) => Some(format!(
                 "they may still write their verdicts, and are lost {} after they began: then {resume} lets it go on",
                 span(limits.lost_after.as_secs_f64())
             )),

@@ -1,6 +1,9 @@
 use berth_core::view::published::{Published, StatusReport};
 use berth_core::view::timeline::{BarState, Panel, PowerOn};
-use berth_core::view::{DeadlineName, DeadlineView, PhaseName, PhaseView, Status, StepName, StepView, View, WaitView};
+use berth_core::view::{
+    DeadlineName, DeadlineView, LastReleaseView, PhaseName, PhaseView, ReleasesView, Status, StepName, StepView, View,
+    WaitView,
+};
 use expect_test::expect;
 
 use super::*;
@@ -154,6 +157,47 @@ fn boot_and_drain_each_have_an_axis_of_their_own() {
 
           ━ critical path   ─ off it   · waiting   ╌ going on, or cut off
     "#]].assert_eq(&text::draw(&Timeline::of(&life())));
+}
+
+#[test]
+fn the_releases_of_a_life_are_listed_with_their_times_and_how_the_last_one_ended() {
+    let phases = [
+        phase(PhaseName::Boot, 0.0),
+        phase(PhaseName::Serve, 5.0),
+        phase(PhaseName::Release, 7_500.0),
+        phase(PhaseName::Serve, 7_543.2),
+        phase(PhaseName::Release, 10_000.0),
+        phase(PhaseName::Serve, 10_061.0),
+        phase(PhaseName::Release, 11_000.0),
+    ];
+    let ended = |is_good, gap_seconds| LastReleaseView {
+        release: Some("2be772dcb1b6c108".into()),
+        is_good,
+        reason: "it exited with 1\u{1b}[2J".into(),
+        at_seconds: 10_050.0,
+        gap_seconds,
+        output: None,
+    };
+    let draw = |last: LastReleaseView| {
+        let releases = ReleasesView { last: Some(last), ..ReleasesView::default() };
+        let steps = vec![step(StepName::Config, 0.0, 5.0)];
+        let view = View {
+            phase: PhaseName::Release,
+            phases: phases.to_vec(),
+            steps,
+            releases: Some(releases),
+            ..View::default()
+        };
+        let text = text::draw(&Timeline::of(&report(view, 11_004.5)));
+        text.split_once("\n  releases\n").unwrap().1.split_once("\n\n").unwrap().0.replace("  after", "after") + "\n"
+    };
+    expect![[r#"
+          after 2 h 5 min       43.2 s
+          after 2 h 46 min   1 min 1 s  release 2be772dcb1b6c108 is bad: it exited with 1\u{1b}[2J, no container took requests for 2.1 s
+          after 3 h 3 min        4.5 s  going on
+    "#]]
+    .assert_eq(&draw(ended(false, Some(2.14))));
+    assert!(draw(ended(true, None)).contains("  release 2be772dcb1b6c108 is good\n"), "{}", draw(ended(true, None)));
 }
 
 #[test]

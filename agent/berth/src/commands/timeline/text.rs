@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use berth_core::view::PhaseName;
-use berth_core::view::timeline::{Panel, Timeline};
+use berth_core::view::timeline::{Panel, ReleaseBar, Timeline};
 
 use super::axis;
 use super::bars::{self, Weight};
@@ -30,6 +30,7 @@ pub(super) fn draw(timeline: &Timeline) -> String {
     for panel in &timeline.panels {
         draw_panel(&mut text, panel);
     }
+    draw_releases(&mut text, &timeline.releases);
     if timeline.panels.iter().any(|panel| !panel.steps.is_empty()) {
         text.push_str("\n  ━ critical path   ─ off it   · waiting   ╌ going on, or cut off\n");
     }
@@ -81,6 +82,27 @@ fn draw_panel(text: &mut String, panel: &Panel) {
             deadline.name.label(),
             span(deadline.at_seconds - panel.began_seconds)
         );
+    }
+}
+
+/// `after 2 h 5 min     43.2 s  release 2be772dcb1b6c108 is good, 2.1 s without a container that serves`
+fn draw_releases(text: &mut String, releases: &[ReleaseBar]) {
+    if !releases.is_empty() {
+        text.push_str("\n  releases\n");
+    }
+    for release in releases {
+        let (at, took) = (span(release.began_seconds), span(release.until_seconds - release.began_seconds));
+        let mut notes: Vec<String> = if release.running { vec!["going on".to_owned()] } else { Vec::new() };
+        if let Some(ended) = &release.ended {
+            let what = ended.release.as_ref().map_or("the same release".to_owned(), |id| format!("release {id}"));
+            notes.push(match ended.is_good {
+                true => format!("{what} is good"),
+                false => format!("{what} is bad: {}", ended.reason),
+            });
+            notes.extend(ended.gap_seconds.map(|gap| format!("no container took requests for {}", span(gap))));
+        }
+        let line = format!("  after {at:<11} {took:>10}  {}", one_line(&notes.join(", "), TEXT));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
