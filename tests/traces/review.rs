@@ -1,0 +1,48 @@
+//! What a review of releases found.
+
+use std::time::Duration;
+
+use crate::documents::{Documents, Flaw};
+use crate::releases::{by_readiness, by_restart, by_targets, good, killed, tags, verdicts};
+use crate::sim::{Sim, ms, secs, target};
+use crate::targets::moments;
+use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::Event;
+use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
+use berth_core::message::release::Verdict;
+use berth_core::view::Status;
+
+fn bad(life: &Sim) -> usize {
+    verdicts(life).iter().filter(|(verdict, _)| *verdict == Verdict::Bad).count()
+}
+
+/// In the bake of v2.
+fn in_bake(document: fn(&str) -> String) -> (Sim, Duration) {
+    let begun =
+        moments(&good(document).run(secs(300)), "> WriteVerdict ok for").into_iter().find(|at| *at > 100.0).unwrap();
+    let at = Duration::from_secs_f64(begun - 20.0);
+    let life = good(document).run(at);
+    assert!(life.noted_releases().unwrap().before.is_some(), "{}", life.trace());
+    (life, at)
+}
+
+#[test]
+fn on_the_way_back_a_slow_load_balancer_gives_no_instance_up() {
+    let life = good(by_targets).with_documents(|documents| {
+        documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(35)));
+    });
+    let life = life.run(secs(128)).balancing(|balancer| balancer.healthy_after = Some(secs(400))).run(secs(2000));
+    assert_eq!((life.outcome(), tags(&life)), (None, vec!["v1".to_owned()]), "{}", life.trace());
+}
+
+#[test]
+fn after_a_resumed_bake_a_slow_load_balancer_gives_no_instance_up() {
+    let (before, at) = in_bake(by_targets);
+    let life = killed(before, at, &by_targets("v2"));
+    let life = life.with_documents(|documents| {
+        documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(5)));
+    });
+    let life = life.run(secs(3)).balancing(|balancer| balancer.healthy_after = Some(secs(400))).run(secs(2000));
+    assert_eq!((life.outcome(), tags(&life)), (None, vec!["v1".to_owned()]), "{}", life.trace());
+}
