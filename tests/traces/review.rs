@@ -46,3 +46,22 @@ fn after_a_resumed_bake_a_slow_load_balancer_gives_no_instance_up() {
     let life = life.run(secs(3)).balancing(|balancer| balancer.healthy_after = Some(secs(400))).run(secs(2000));
     assert_eq!((life.outcome(), tags(&life)), (None, vec!["v1".to_owned()]), "{}", life.trace());
 }
+
+#[test]
+fn killed_while_the_old_target_leaves_the_new_container_of_rotated_secrets_goes_on() {
+    let line = format!(
+        "image=registry.test/api:v1 port=0:8080 health=/health target_groups={} secrets=prod/api secrets_refresh=60s",
+        crate::targets::WEB
+    );
+    let life = || {
+        Sim::new(&line).publishes(secs(0), &line).answer(
+            JobKind::CheckSecrets,
+            ms(50),
+            Event::SecretsChecked { changed: true },
+        )
+    };
+    let left = moments(&life().run(secs(100)), "> DeregisterTarget")[0];
+    let at = Duration::from_secs_f64(left + 0.001);
+    let next = killed(life().run(at), at, &line).run(secs(900));
+    assert_eq!((next.outcome(), tags(&next)), (None, vec!["v1".to_owned()]), "{}", next.trace());
+}
