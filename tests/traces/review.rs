@@ -65,3 +65,39 @@ fn killed_while_the_old_target_leaves_the_new_container_of_rotated_secrets_goes_
     let next = killed(life().run(at), at, &line).run(secs(900));
     assert_eq!((next.outcome(), tags(&next)), (None, vec!["v1".to_owned()]), "{}", next.trace());
 }
+
+#[test]
+fn a_blip_right_after_a_restart_in_the_bake_is_no_bad_release() {
+    for document in [by_targets, by_readiness] {
+        let (before, at) = in_bake(document);
+        let life = killed(before, at, &document("v2")).fails_probing(4).run(secs(300));
+        assert_eq!((tags(&life), bad(&life)), (vec!["v2".to_owned()], 0), "{}", life.trace());
+    }
+}
+
+#[test]
+fn a_start_that_takes_its_time_after_a_restart_in_the_bake_is_no_bad_release() {
+    for document in [by_targets, by_readiness] {
+        let (before, at) = in_bake(document);
+        // The engine was restarted as well.
+        let life = killed(before, at, &document("v2")).with_documents(|documents| {
+            documents.containers.values_mut().for_each(|one| one.started = None);
+        });
+        let life = life.fails_probing(10).run(secs(300));
+        assert_eq!((tags(&life), bad(&life)), (vec!["v2".to_owned()], 0), "{}", life.trace());
+    }
+}
+
+#[test]
+fn a_stray_that_cannot_be_removed_is_no_bad_release() {
+    let (before, at) = in_bake(by_readiness);
+    let life = killed(before, at, &by_readiness("v2"));
+    let life = life.fails(JobKind::RemoveContainer, 1000, ErrorClass::Transient, "the engine is busy").run(secs(1500));
+    assert_eq!(
+        (life.outcome(), tags(&life), bad(&life)),
+        (None, vec!["v2".to_owned()], 0),
+        "{:?}\n{}",
+        verdicts(&life),
+        life.trace()
+    );
+}
