@@ -101,3 +101,25 @@ fn a_stray_that_cannot_be_removed_is_no_bad_release() {
         life.trace()
     );
 }
+
+#[test]
+fn an_engine_that_does_not_start_the_new_container_at_once_is_no_bad_release() {
+    for document in [by_targets, by_readiness, by_restart] {
+        let life =
+            good(document).run(secs(95)).fails(JobKind::StartContainer, 1, ErrorClass::Transient, "the engine is away");
+        let life = life.run(secs(600));
+        assert_eq!((tags(&life), bad(&life)), (vec!["v2".to_owned()], 0), "{:?}\n{}", verdicts(&life), life.trace());
+    }
+}
+
+#[test]
+fn nor_is_it_after_a_restart_in_the_bake() {
+    for document in [by_targets, by_readiness, by_restart] {
+        let (before, at) = in_bake(document);
+        let life = killed(before, at, &document("v2")).with_documents(|documents| {
+            documents.containers.values_mut().for_each(|one| one.started = None);
+        });
+        let life = life.fails(JobKind::StartContainer, 1, ErrorClass::Transient, "the engine is away").run(secs(600));
+        assert_eq!((tags(&life), bad(&life)), (vec!["v2".to_owned()], 0), "{:?}\n{}", verdicts(&life), life.trace());
+    }
+}
