@@ -123,3 +123,40 @@ fn nor_is_it_after_a_restart_in_the_bake() {
         assert_eq!((tags(&life), bad(&life)), (vec!["v2".to_owned()], 0), "{:?}\n{}", verdicts(&life), life.trace());
     }
 }
+
+#[test]
+fn a_release_that_is_prepared_while_the_one_before_goes_back_is_not_bad() {
+    let (before, at) = in_bake(by_targets);
+    let three = by_targets("v3");
+    let life = killed(before, at, &by_targets("v2")).publishes(secs(1), &three);
+    let looked = moments(&life.run(secs(60)), "> ResolveDigest").into_iter().next().unwrap();
+    let (before, at) = in_bake(by_targets);
+    let life = killed(before, at, &by_targets("v2")).publishes(secs(1), &three);
+    // The app exits while the digest is being asked for.
+    let life = life.at(Duration::from_secs_f64(looked + 0.01), crate::sim::exited(1));
+    let life = life.run(secs(3000));
+    assert!(
+        !verdicts(&life).iter().any(|(verdict, reason)| *verdict == Verdict::Bad && reason.contains("1800")),
+        "{:?}\n{}",
+        verdicts(&life),
+        life.trace()
+    );
+    assert_eq!(tags(&life), ["v3"], "{}", life.trace());
+}
+
+#[test]
+fn no_image_is_pulled_without_the_login_that_was_wiped() {
+    let three = by_readiness("v3");
+    let life = good(by_readiness).with_documents(|documents| {
+        documents.images = Some(Vec::new());
+        documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(18)));
+    });
+    let life = life.publishes(secs(140), &three).run(secs(142));
+    let life = life.fails(JobKind::PullImage, 8, ErrorClass::Transient, "the registry is busy").run(secs(400));
+    let mut has_login = false;
+    for line in life.trace().lines() {
+        has_login |= line.contains("RegistryLoggedIn");
+        has_login &= !line.contains("> WipeSecrets");
+        assert!(has_login || !line.contains("> PullImage"), "{line}\n{}", life.trace());
+    }
+}
