@@ -160,3 +160,16 @@ fn no_image_is_pulled_without_the_login_that_was_wiped() {
         assert!(has_login || !line.contains("> PullImage"), "{line}\n{}", life.trace());
     }
 }
+
+#[test]
+fn a_notice_right_after_a_boot_of_what_served_before_stops_both_containers() {
+    let life = || {
+        let (before, at) = in_bake(by_targets);
+        killed(before, at, &by_targets("v2")).with_documents(|documents| {
+            documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(10)));
+        })
+    };
+    let back = moments(&life().run(secs(60)), "> Identify")[1];
+    let life = life().sees_at(Duration::from_secs_f64(back + 0.005), target(TargetState::Terminated)).run(secs(600));
+    assert!(tags(&life).is_empty(), "{:?}\n{}", tags(&life), life.trace());
+}
