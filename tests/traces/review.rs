@@ -173,3 +173,34 @@ fn a_notice_right_after_a_boot_of_what_served_before_stops_both_containers() {
     let life = life().sees_at(Duration::from_secs_f64(back + 0.005), target(TargetState::Terminated)).run(secs(600));
     assert!(tags(&life).is_empty(), "{:?}\n{}", tags(&life), life.trace());
 }
+
+#[test]
+fn a_document_that_goes_back_and_forth_is_followed_to_its_end() {
+    for (document, again) in [(by_targets as fn(&str) -> String, 157), (by_readiness, 157)] {
+        let (one, two) = (document("v1"), document("v2"));
+        let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two).publishes(secs(138), &one);
+        let life = life.balancing(|balancer| balancer.healthy_after = Some(secs(8)));
+        let life = life.run(secs(140)).balancing(|balancer| balancer.healthy_after = Some(secs(60)));
+        let life = life.publishes(secs(again), &two).run(secs(1500));
+        assert_eq!(tags(&life), ["v2"], "{:?}\n{}", life.view().releases, life.trace());
+    }
+}
+
+#[test]
+fn a_release_whose_old_container_could_not_be_stopped_begins_again() {
+    for document in [by_readiness, by_restart] {
+        let (one, two) = (document("v1"), document("v2"));
+        let life = || Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        let failing = |times| life().fails(JobKind::StopContainer, times, ErrorClass::Transient, "the engine is busy");
+        let count = failing(1000).run(secs(700)).count(JobKind::StopContainer);
+        let later = failing(count).run(secs(4000));
+        assert_eq!(
+            tags(&later),
+            ["v2"],
+            "begun {:?}, {:?}\n{}",
+            later.documents.begun,
+            later.view().releases,
+            later.trace()
+        );
+    }
+}
