@@ -204,3 +204,11 @@ fn a_release_whose_old_container_could_not_be_stopped_begins_again() {
         );
     }
 }
+
+#[test]
+fn a_verdict_that_cannot_be_written_keeps_no_release_waiting_that_was_known_before() {
+    let three = by_targets("v3");
+    let life = good(by_targets).publishes(secs(126), &three).run(secs(145));
+    let life = life.fails(JobKind::WriteVerdict, 500, ErrorClass::Denied, "no right").run(secs(2000));
+    assert_eq!(tags(&life), ["v3"], "{}", life.trace());
+}
