@@ -212,3 +212,43 @@ fn a_verdict_that_cannot_be_written_keeps_no_release_waiting_that_was_known_befo
     let life = life.fails(JobKind::WriteVerdict, 500, ErrorClass::Denied, "no right").run(secs(2000));
     assert_eq!(tags(&life), ["v3"], "{}", life.trace());
 }
+
+#[test]
+fn on_standby_nothing_is_registered_on_the_way_back() {
+    let life = good(by_targets).with_documents(|documents| {
+        documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(35)));
+    });
+    let life = life.sees(secs(126), target(TargetState::Standby)).run(secs(600));
+    let registered = life.balancer.registered();
+    assert!(registered.is_empty(), "{registered:?}\n{}", life.trace());
+}
+
+#[test]
+fn on_standby_nothing_is_registered_in_place() {
+    let document: fn(&str) -> String = |tag| by_targets(tag) + " release.move=restart";
+    let undisturbed = good(document).run(secs(200));
+    let at = moments(&undisturbed, "> StopContainer")[0] + 0.01;
+    let life = good(document).sees_at(Duration::from_secs_f64(at), target(TargetState::Standby)).run(secs(600));
+    let registered = life.balancer.registered();
+    assert!(registered.is_empty(), "{registered:?}\n{}", life.trace());
+}
+
+#[test]
+fn standby_on_the_way_back_leaves_the_right_target() {
+    let (one, two) = (by_targets("v1"), by_targets("v2"));
+    let life =
+        Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two).publishes(secs(138), &one).run(secs(139));
+    let life = life.balancing(|balancer| balancer.healthy_after = Some(secs(100)));
+    let life = life
+        .sees(secs(160), target(TargetState::Standby))
+        .sees(secs(175), target(TargetState::InService))
+        .run(secs(2000));
+    let ports: Vec<String> = life
+        .documents
+        .containers
+        .values()
+        .flat_map(|one| one.creation.ports.values().map(|port| format!("web:{port}")))
+        .collect();
+    let registered: Vec<String> = life.balancer.registered().iter().map(ToString::to_string).collect();
+    assert_eq!(registered, ports, "{:?} {}\n{}", tags(&life), life.view().reason, life.trace());
+}
