@@ -252,3 +252,16 @@ fn standby_on_the_way_back_leaves_the_right_target() {
     let registered: Vec<String> = life.balancer.registered().iter().map(ToString::to_string).collect();
     assert_eq!(registered, ports, "{:?} {}\n{}", tags(&life), life.view().reason, life.trace());
 }
+
+#[test]
+fn a_bake_does_not_end_well_while_its_probes_fail() {
+    let document =
+        |tag: &str| by_targets(tag) + " probe.interval=60s probe.unhealthy=5 release.healthy_for=2s release.bake=8s";
+    let (one, two) = (document("v1"), document("v2"));
+    let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+    let life = life.with_documents(|documents| {
+        documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(15)));
+    });
+    let life = life.run(secs(900));
+    assert_eq!(bad(&life), 1, "{:?}\n{}", verdicts(&life), life.trace());
+}
