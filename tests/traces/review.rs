@@ -265,3 +265,26 @@ fn a_bake_does_not_end_well_while_its_probes_fail() {
     let life = life.run(secs(900));
     assert_eq!(bad(&life), 1, "{:?}\n{}", verdicts(&life), life.trace());
 }
+
+#[test]
+fn what_a_check_of_secrets_fetched_is_wiped_after_the_replacement() {
+    let line = format!(
+        "image=registry.test/api:v1 port=0:8080 health=/health target_groups={} secrets=prod/api secrets_refresh=60s",
+        crate::targets::WEB
+    );
+    let life = Sim::new(&line)
+        .publishes(secs(0), &line)
+        .answer(JobKind::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .run(secs(400));
+    let changed = moments(&life, "SecretsChecked changed")[0];
+    let wiped = moments(&life, "> WipeSecrets").into_iter().any(|at| at >= changed);
+    assert!(wiped, "{}", life.trace());
+}
+
+#[test]
+fn the_login_of_a_release_is_wiped_after_it() {
+    let life = good(by_targets).run(secs(400));
+    let logged_in = moments(&life, "> LoginRegistry").last().copied().unwrap();
+    let wiped = moments(&life, "> WipeSecrets").into_iter().any(|at| at >= logged_in);
+    assert!(wiped, "{}", life.trace());
+}
