@@ -288,3 +288,24 @@ fn the_login_of_a_release_is_wiped_after_it() {
     let wiped = moments(&life, "> WipeSecrets").into_iter().any(|at| at >= logged_in);
     assert!(wiped, "{}", life.trace());
 }
+
+#[test]
+fn a_kept_document_that_is_refused_gives_no_instance_up_while_the_source_is_away() {
+    let one = by_readiness("v1");
+    let before = Sim::new(&one).publishes(secs(0), &one).run(secs(60));
+    let life = killed(before, secs(60), &one);
+    let life = life.fails(JobKind::ReadConfig, 3, ErrorClass::Transient, "no answer");
+    let release = berth_core::message::release::Release {
+        id: Documents::id(&one),
+        revision: "r".to_owned(),
+        age: secs(1),
+        previous: None,
+        is_rollback: false,
+    };
+    let refused = Event::ConfigRefused {
+        release: Box::new(release),
+        error: JobError::new(ErrorClass::Misconfigured, "unknown key"),
+    };
+    let life = life.answer(JobKind::ReadRelease, ms(5), refused).run(secs(200));
+    assert_eq!((life.outcome(), life.view().status), (None, Status::Ok), "{}", life.trace());
+}
