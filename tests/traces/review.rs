@@ -309,3 +309,48 @@ fn a_kept_document_that_is_refused_gives_no_instance_up_while_the_source_is_away
     let life = life.answer(JobKind::ReadRelease, ms(5), refused).run(secs(200));
     assert_eq!((life.outcome(), life.view().status), (None, Status::Ok), "{}", life.trace());
 }
+
+#[test]
+fn memory_is_measured_right_before_a_release_that_waited() {
+    let (one, two) = (by_readiness("v1"), by_readiness("v2"));
+    let short = |bytes| {
+        move |documents: &mut Documents| {
+            (documents.capacity.memory_available, documents.capacity.memory_used) = (Some(bytes), Some(700_000_000));
+        }
+    };
+    // Without a board it waits; here another port keeps it from going by restart.
+    let two = two.replace("port=8080", "port=9090");
+    let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two).with_documents(short(600_000_000));
+    // It is short at first, and then there is enough, but others hold the locks.
+    let life = life
+        .run(secs(150))
+        .with_documents(short(900_000_000))
+        .with_documents(|documents| documents.busy_until = berth_core::clock::Uptime(secs(1000)));
+    // Meanwhile the app needs more.
+    let life = life.run(secs(300)).with_documents(short(100_000_000)).run(secs(1300));
+    let (measured, created) = (moments(&life, "> MeasureCapacity"), moments(&life, "> CreateContainer"));
+    assert_eq!(tags(&life), ["v1"], "{measured:?} {created:?}\n{}", life.trace());
+}
+
+#[test]
+fn an_agent_that_goes_on_with_a_bake_takes_its_lock_again() {
+    let document: fn(&str) -> String = |tag| by_targets(tag) + " release.bake=120s";
+    let (before, at) = in_bake(document);
+    let life = killed(before, at, &document("v2")).run(secs(110));
+    assert!(life.count(JobKind::TakeLock) > 0, "{}", life.trace());
+}
+
+#[test]
+fn what_served_before_is_forgotten_once_it_is_gone() {
+    let life = good(by_targets).with_documents(|documents| {
+        documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(35)));
+    });
+    let life = life.run(secs(128)).balancing(|balancer| balancer.healthy_after = Some(secs(60)));
+    let life = life.with_documents(|documents| {
+        documents.flaws.insert("v1".to_owned(), Flaw::NeverHealthy);
+    });
+    let life = life.run(secs(165));
+    let phase = life.view().reason;
+    let life = life.at(secs(166), crate::sim::exited(1)).run(secs(1000));
+    assert_eq!(life.noted_releases().unwrap().before, None, "{phase} {:?}\n{}", verdicts(&life), life.trace());
+}
