@@ -354,3 +354,21 @@ fn what_served_before_is_forgotten_once_it_is_gone() {
     let life = life.at(secs(166), crate::sim::exited(1)).run(secs(1000));
     assert_eq!(life.noted_releases().unwrap().before, None, "{phase} {:?}\n{}", verdicts(&life), life.trace());
 }
+
+#[test]
+fn while_a_release_logs_in_again_nothing_spins() {
+    for (job, answer) in
+        [(JobKind::PullImage, None), (JobKind::PullImage, Some(())), (JobKind::ResolveDigest, Some(()))]
+    {
+        let life = good(by_targets).with_documents(|documents| documents.images = Some(Vec::new())).run(secs(95));
+        let life = life.fails(job, 1, ErrorClass::Expired, "the token has expired");
+        let life = life.answer(JobKind::LoginRegistry, ms(80), Event::RegistryLoggedIn);
+        // The registry's login takes its time, or is throttled.
+        let life = match answer {
+            None => life.answer(JobKind::LoginRegistry, secs(20), Event::RegistryLoggedIn),
+            Some(()) => life.fails(JobKind::LoginRegistry, 2, ErrorClass::Throttled, "slow down"),
+        };
+        let life = life.run(secs(400));
+        assert!(life.wakes < 3_000, "{}", life.wakes);
+    }
+}
