@@ -34,6 +34,7 @@ mod refused;
 mod release_restart;
 mod releases;
 mod removed;
+mod review;
 mod root_volume;
 mod schema;
 mod search;
