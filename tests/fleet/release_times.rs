@@ -25,6 +25,8 @@ const TIMED: &str = "release.healthy_for=2s release.bake=2s drain.settle=3s drai
 
 /// For the board, the engine and the load balancer, between the stages of a release.
 const BETWEEN: Duration = Duration::from_secs(1);
+/// Until berth has asked the load balancer whether the new container is healthy: it asks after 3 to 7 s.
+const MOVE: Duration = Duration::from_secs(7);
 /// For a fleet of three, one after the other.
 const MEDIAN: Duration = Duration::from_secs(20);
 /// For two cores that have other work.
@@ -73,7 +75,7 @@ async fn from_the_document_to_the_first_answer_of_the_new_version() {
         let bound = FOLLOW + HEALTHY_FOR + BETWEEN;
         assert!(round[0] < bound + BUSY_MACHINE, "{round:?}");
         // The next one looks whether there is a lock once in `follow`, and a little later than that at most.
-        let next = bound + BAKE + FOLLOW / 5;
+        let next = bound + MOVE + BAKE + FOLLOW / 5;
         assert!(round.windows(2).all(|pair| pair[1] - pair[0] < next + BUSY_MACHINE), "{round:?}");
         times.extend(round);
         all.fleet.released().await;
