@@ -31,10 +31,11 @@ mod quotas;
 mod reaction;
 mod ready;
 mod refused;
+mod release_faults;
 mod release_restart;
 mod releases;
 mod removed;
-mod review;
+
 mod root_volume;
 mod schema;
 mod search;

@@ -97,6 +97,8 @@ pub(crate) fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
         124.218  release > DeregisterTarget web:21755
         124.278  release TargetDeregistered
         140.504  release LockTaken 0
+        154.228  release > WipeSecrets
+        154.228  release SecretsWiped
         154.228  release > DescribeTargets web:21755
         154.228  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
         154.248  release VerdictWritten
@@ -154,7 +156,9 @@ pub(crate) fn by_readiness_the_new_container_proves_itself_before_ready_is_503()
         134.712  release > WatchContainer container3
         141.314  release LockTaken 0
         161.334  release LockTaken 0
+        164.732  release > WipeSecrets
         164.732  release > RemoveContainer container1 within 30s
+        164.732  release SecretsWiped
         164.732  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
         164.752  release VerdictWritten
         164.752  release > ReleaseLock 0
@@ -194,7 +198,9 @@ pub(crate) fn by_restart_the_old_container_is_stopped_first() {
         102.104  release ContainerStarted container2 at 172.17.0.2
         102.104  release > WatchContainer container2
         121.294  release LockTaken 0
+        132.124  release > WipeSecrets
         132.124  release > RemoveContainer container1 within 30s
+        132.124  release SecretsWiped
         132.124  release > WriteVerdict ok for 4c40bc504af38006: it serves
         132.144  release VerdictWritten
         132.144  release > ReleaseLock 0

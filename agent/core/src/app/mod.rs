@@ -305,8 +305,13 @@ impl App {
     /// Whether one that was healthy before is not any more: it failed as many probes as make an app unhealthy, for as long as they take when
     /// it serves, or it does not run.
     pub fn stays_unhealthy(&self, now: Uptime) -> bool {
-        let is_gone = !self.is_up() && !self.is_starting();
+        let is_gone = !self.is_up() && !self.is_starting() && !self.waits_for_engine();
         is_gone || (self.adopted && self.health.has_failed_long(&self.config.probe, now))
+    }
+
+    /// Whether it is to start, and the engine is not there.
+    pub fn waits_for_engine(&self) -> bool {
+        self.engine_away.is_some()
     }
 
     /// Whether a probe passed that was sent at that moment or later. What is not probed needs none.

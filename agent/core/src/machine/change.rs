@@ -139,8 +139,12 @@ fn go_back(mut past: Past, reason: String, outbox: &mut Outbox, now: Uptime) -> 
         app.halt(outbox);
     }
     let instance_id = past.identity.as_ref().map(|identity| identity.instance_id.clone()).unwrap_or_default();
-    let noted = past.releases.go_back(&past.config, &instance_id, reason, now);
+    let noted = past.releases.go_back(&past.config, &instance_id, reason, outbox, now);
+    let identity = past.identity.clone();
     let mut boot = Boot::begin(past.config, past.targets, past.releases, outbox, now);
+    if let Some(identity) = identity {
+        boot.know(identity, outbox, now);
+    }
     if let Some(noted) = noted {
         boot.return_to(noted);
     }

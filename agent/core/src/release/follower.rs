@@ -72,6 +72,11 @@ impl Follower {
         changed
     }
 
+    /// What the document has is an answer again, whatever it was.
+    pub(super) fn forget(&mut self) {
+        self.revision.clear();
+    }
+
     /// Asks at once.
     pub(super) fn look_now(&mut self, now: Uptime) {
         self.hastened = Some(now);

@@ -158,10 +158,16 @@ impl Releases {
         config: &Config,
         instance_id: &str,
         reason: String,
+        outbox: &mut Outbox,
         now: Uptime,
     ) -> Option<NotedReleases> {
         let before = self.before.take()?;
         let serving = self.serving.take()?;
+        // Their answers would come while nobody takes them: the document is read again.
+        if let Some(follower) = self.follower.take() {
+            follower.cancel(outbox);
+        }
+        self.drop_next(outbox, now);
         let gate = Gate::new(config, &serving, instance_id, now);
         let end = ReleaseEnd { verdict: Verdict::Bad, reason, output: None, gap: None };
         self.conclude(gate, serving.id, end, now);
@@ -260,6 +266,22 @@ impl Releases {
     /// A release has ended well: of the images that berth pulled, what serves is kept, and what served before.
     pub fn keep_images(&mut self, serving: &PinnedImage, before: &PinnedImage) {
         self.images.keep(&[serving, before]);
+    }
+
+    /// The release went back without a verdict: what the document has is read again.
+    pub fn read_again(&mut self) {
+        let is_other = self.wanted.as_ref() != self.serving.as_ref().map(|serving| &serving.id);
+        if let Some(follower) = self.follower.as_mut().filter(|_| is_other) {
+            follower.forget();
+        }
+    }
+
+    /// What was fetched is not needed any more, and is wiped: what comes next logs in again.
+    pub fn wipe(&mut self, outbox: &mut Outbox) {
+        outbox.emit(Job::WipeSecrets);
+        if let Some(next) = &mut self.next {
+            next.preparation.forget_login(outbox);
+        }
     }
 
     /// What this gate still has to write or to give back.

@@ -36,7 +36,7 @@ impl Next {
         let limit = (!is_ready && !waits).then(|| self.began.max(self.gate.opens_at()) + PREPARATION_LIMIT);
         // A wave that has begun waits for the image.
         let gate = self.gate.wake().filter(|at| *at > advanced);
-        let preparation = if waits { None } else { self.preparation.wake() };
+        let preparation = if waits { None } else { self.preparation.wake(advanced) };
         [gate, preparation, limit].into_iter().flatten().min()
     }
 }
@@ -108,7 +108,14 @@ impl Releases {
             }
         } else if next.preparation.ready().is_some() {
             // The lock of one that ends here is the lock of the next: it is given back first.
+            // A verdict that cannot be written does not keep it waiting.
+            if may_begin {
+                self.closing.iter_mut().for_each(|gate| gate.give_up_failing(outbox, now));
+            }
             if may_begin && self.closing.is_empty() {
+                if !next.gate.has_asked() {
+                    next.preparation.forget_memory(outbox);
+                }
                 next.gate.ask(now);
             }
         } else if next.began.max(next.gate.opens_at()) + PREPARATION_LIMIT <= now {

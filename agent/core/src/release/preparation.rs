@@ -255,6 +255,12 @@ impl Preparation {
         Ok(self.login.is_done())
     }
 
+    /// The login was wiped.
+    pub(super) fn forget_login(&mut self, outbox: &mut Outbox) {
+        self.login.cancel(outbox);
+        self.login.reopen();
+    }
+
     pub(super) fn cancel(&mut self, outbox: &mut Outbox) {
         self.login.cancel(outbox);
         self.digest.cancel(outbox);
@@ -264,8 +270,10 @@ impl Preparation {
         self.memory.cancel(outbox);
     }
 
-    pub(super) fn wake(&self) -> Option<Uptime> {
+    pub(super) fn wake(&self, advanced: Uptime) -> Option<Uptime> {
         let steps = [self.login.wake(), self.digest.wake(), self.image.wake(), self.pull.wake()];
+        // What was due already waits for another step.
+        let steps = steps.map(|at| at.filter(|at| *at > advanced));
         steps.into_iter().chain([self.disk.wake(), self.memory.wake()]).flatten().min()
     }
 

@@ -50,7 +50,11 @@ impl Targets {
         let joining = wanted(config, running, &attached)
             .map_err(|(port, target_group)| FailureReason::NotPublished { port, target_group }.to_string())?;
         let proving = config.target_timeout;
-        let limit = Limit { at: now + REGISTRATION.saturating_add(proving), proving };
+        // What was in before is given up for nothing that a load balancer does.
+        let limit = match was_in {
+            true => Limit::patient(now),
+            false => Limit { at: now + REGISTRATION.saturating_add(proving), proving },
+        };
         let chosen = self.chosen();
         for target in &joining {
             match self.find(target) {
@@ -92,15 +96,16 @@ impl Targets {
         })
     }
 
-    /// The other container takes the traffic alone: everything else leaves.
-    pub fn keep_joined(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some(joining) = self.joining.take() else { return };
+    /// The other container takes the traffic alone: everything else leaves. Whether there was another.
+    pub fn keep_joined(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let Some(joining) = self.joining.take() else { return false };
         for one in self.registrations.iter_mut().filter(|one| !joining.contains(one.target())) {
             one.leave(outbox, now);
         }
         self.wish = Wish::In(joining);
         self.changes += 1;
         self.advance(outbox, now);
+        true
     }
 
     /// The other container is not to join after all.
@@ -117,7 +122,7 @@ impl Targets {
 
     /// Whether one of these is registered, or may be.
     pub fn are_registered(&self, ports: &Ports) -> bool {
-        self.registrations.iter().any(|one| ports.has(one) && one.is_registered())
+        self.registrations.iter().any(|one| ports.has(one) && one.is_in())
     }
 
     /// Asks from here on whether the load balancer has let go of these.

@@ -148,7 +148,7 @@ impl Targets {
 
     /// The next container that enters may be one that left: what is still sent to its port is meant for it.
     pub fn begin_return(&mut self) {
-        (self.returns, self.wish, self.joining) = (true, Wish::Out, None);
+        (self.returns, self.were_in, self.wish, self.joining) = (true, true, Wish::Out, None);
     }
 
     /// Takes an input.
@@ -312,6 +312,7 @@ impl Targets {
         };
         let chosen = self.chosen();
         let returns = std::mem::take(&mut self.returns);
+        let limit = if returns { &Limit::patient(now) } else { limit };
         // What was registered here, and is the group's now, or may be, is not deregistered.
         let is_group_s = |one: &Registration| attached.contains(&one.target().target_group);
         self.registrations.iter_mut().filter(|one| is_group_s(one)).for_each(|one| one.halt(outbox));

@@ -121,6 +121,11 @@ impl Boot {
                 self.steps.config.again();
                 return Ok(());
             }
+            JobKind::ReadConfig if self.kept == Kept::Reading => {
+                self.kept = Kept::Missing;
+                self.steps.config.again();
+                return Ok(());
+            }
             JobKind::ReadConfig if error.class == ErrorClass::Misconfigured => {
                 self.steps.config.refuse(error, now);
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);

@@ -144,6 +144,12 @@ impl Boot {
         self.deadline = self.began + limit;
     }
 
+    /// Who this instance is is known already.
+    pub fn know(&mut self, identity: Arc<Identity>, outbox: &mut Outbox, now: Uptime) {
+        self.steps.identity.cancel(outbox);
+        self.steps.identity.done(identity, now);
+    }
+
     /// Boots what served before, after one release turned out bad.
     pub fn return_to(&mut self, noted: NotedReleases) {
         self.noted = Some(noted);
@@ -154,6 +160,12 @@ impl Boot {
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> BootNext {
         match self.proceed(input, outbox, now) {
+            // What could not be removed is found again later, and says nothing of what serves.
+            BootNext::Fail(_)
+                if self.releases.are_on_trial() && self.app.as_ref().is_some_and(|app| app.health().is_healthy()) =>
+            {
+                BootNext::Serve
+            }
             BootNext::Fail(failure) if self.releases.are_on_trial() && self.app.is_some() => {
                 BootNext::Back(failure.reason)
             }

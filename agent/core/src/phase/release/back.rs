@@ -2,7 +2,7 @@
 
 use berth_config::TrafficMove;
 
-use super::{ENGINE, Return, Swap, SwapCause, SwapStage};
+use super::{ENGINE, Return, ReturnEnd, Swap, SwapCause, SwapStage};
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::message::job::Job;
@@ -30,7 +30,7 @@ impl Swap {
             self.condemn(reason, now);
             return self.undo(outbox, now);
         }
-        self.go_back(Return { reason, is_bad: true }, outbox, now);
+        self.go_back(Return { reason, end: ReturnEnd::Bad }, outbox, now);
     }
 
     /// The release is not tried now, without a verdict. Nothing was touched.
@@ -51,7 +51,7 @@ impl Swap {
 
     /// Takes away what was put beside the old container.
     fn undo(&mut self, outbox: &mut Outbox, now: Uptime) {
-        outbox.emit(Job::WipeSecrets);
+        self.serve.past.releases.wipe(outbox);
         match &mut self.stage {
             SwapStage::Fetching(fetch) => fetch.cancel(outbox),
             SwapStage::Creating(step) => step.cancel(outbox),
@@ -85,7 +85,7 @@ impl Swap {
             SwapStage::Pausing | SwapStage::Arriving => self.revive(back, outbox, now),
             SwapStage::Baking if self.traffic == TrafficMove::Targets => self.begin_return(back, outbox, now),
             // What is healthy keeps the clients that it has.
-            SwapStage::Baking if self.traffic != TrafficMove::Restart && !back.is_bad => {
+            SwapStage::Baking if self.traffic != TrafficMove::Restart && back.end != ReturnEnd::Bad => {
                 self.begin_letting_go(Some(back), now);
             }
             SwapStage::Baking | SwapStage::LettingGo { back: Some(_), .. } => self.give_back(back, outbox, now),
@@ -108,7 +108,9 @@ impl Swap {
         let old = self.other.as_ref().and_then(|old| old.running().cloned());
         let (Some(running), Some(before)) = (old, &self.before) else { return };
         // It was registered there before, so its ports are published.
-        let _ = self.serve.past.targets.join(&before.config, &running, true, outbox, now);
+        if !self.serve.is_standby() {
+            let _ = self.serve.past.targets.join(&before.config, &running, true, outbox, now);
+        }
         self.until = now + before.config.target_timeout;
         // It answers what is still sent there.
         self.serve.app_mut().stop_keeping();
@@ -118,7 +120,9 @@ impl Swap {
     pub(super) fn advance_return(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
         let is_in = self.serve.past.targets.have_joined();
         if is_in || self.until <= now {
-            self.serve.past.targets.keep_joined(outbox, now);
+            if !self.serve.past.targets.keep_joined(outbox, now) {
+                self.serve.past.targets.begin_return();
+            }
             self.finish_return(true, outbox, now);
             return true;
         }
@@ -131,6 +135,7 @@ impl Swap {
             self.exchange_back(outbox, now);
         } else {
             self.other = None;
+            self.serve.past.releases.end_trial();
             self.serve.app_mut().keep();
         }
         self.end(back, now);
@@ -139,12 +144,15 @@ impl Swap {
 
     /// The verdict of a release that was taken back.
     fn end(&mut self, back: Return, now: Uptime) {
-        if back.is_bad {
+        if back.end == ReturnEnd::Bad {
             return self.condemn(back.reason, now);
         }
         if let SwapCause::Release(mut next) = std::mem::replace(&mut self.cause, SwapCause::Rest) {
             next.gate.retract(now);
             self.serve.past.releases.close(next.gate);
+            if back.end == ReturnEnd::Unwanted {
+                self.serve.past.releases.read_again();
+            }
         }
     }
 
@@ -158,7 +166,7 @@ impl Swap {
 
     /// The new one is stopped, and leaves its ports to the old one, which starts again. It is removed when it is known what it wrote last.
     fn revive(&mut self, back: Return, outbox: &mut Outbox, now: Uptime) {
-        outbox.emit(Job::WipeSecrets);
+        self.serve.past.releases.wipe(outbox);
         let mut stop = Step::new(StepName::Clearing, FAR);
         let timeout = self.config.stop_timeout;
         match &mut self.other {

@@ -278,11 +278,11 @@ impl Swap {
         {
             return Some(format!("it is not healthy within {limit:?}: {}", other.reason()));
         }
-        if !other.health().is_healthy() && !other.health().is_starting() {
+        if !other.health().is_healthy() && !other.health().is_starting() && !other.waits_for_engine() {
             return Some(format!("it did not stay healthy: {}", other.reason()));
         }
         // A restart is no way to become healthy here.
-        let is_gone = !other.is_up() && !other.is_starting();
+        let is_gone = !other.is_up() && !other.is_starting() && !other.waits_for_engine();
         (is_gone || self.until <= now).then(|| other.reason().to_owned())
     }
 }

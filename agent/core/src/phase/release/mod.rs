@@ -29,7 +29,7 @@ use crate::release::Next;
 use crate::step::Step;
 use crate::targets::HostPorts;
 
-use stage::{Fetch, Return, SwapStage};
+use stage::{Fetch, Return, ReturnEnd, SwapStage};
 
 mod back;
 mod creating;
@@ -231,13 +231,13 @@ impl Swap {
         match &self.before {
             None if matches!(self.stage, SwapStage::Pausing | SwapStage::Arriving) => {
                 let reason = "the document has another release".to_owned();
-                self.go_back(Return { reason, is_bad: false }, outbox, now);
+                self.go_back(Return { reason, end: ReturnEnd::Unwanted }, outbox, now);
             }
             None => self.abandon("the document has another release", outbox, now),
             Some(before) if before.release.as_ref().map(|release| &release.id) == wanted => {
                 if matches!(self.stage, SwapStage::Baking) {
                     let reason = "the document went back to the release before".to_owned();
-                    self.go_back(Return { reason, is_bad: false }, outbox, now);
+                    self.go_back(Return { reason, end: ReturnEnd::Unwanted }, outbox, now);
                 }
             }
             Some(_) => {} // it goes on to the end, and the next one follows

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_config::TrafficMove;
 
-use super::{Before, ENGINE, Return, Swap, SwapCause, SwapStage};
+use super::{Before, ENGINE, Return, ReturnEnd, Swap, SwapCause, SwapStage};
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::connections::Connections;
@@ -99,7 +99,7 @@ impl Swap {
             }
             // It has its ports still. That is the engine's fault, and another attempt would cost as much: no verdict.
             let reason = "the old container cannot be stopped".to_owned();
-            self.go_back(Return { reason, is_bad: false }, outbox, now);
+            self.go_back(Return { reason, end: ReturnEnd::GivenUp }, outbox, now);
             return true;
         }
         self.start(outbox, now);
@@ -161,8 +161,9 @@ impl Swap {
     /// What took the ports of the other is in on all of its own: they may be others, or in other target groups.
     pub(super) fn register_in_place(&mut self, outbox: &mut Outbox, now: Uptime) {
         let Some(running) = self.serve.app().running().cloned() else { return };
+        let is_standby = self.serve.is_standby();
         let past = &mut self.serve.past;
-        if past.config.target_groups.is_empty() {
+        if past.config.target_groups.is_empty() || is_standby {
             return;
         }
         // What cannot be registered is shown with the targets.
@@ -183,6 +184,7 @@ impl Swap {
             return false;
         }
         self.serve.past.releases.end_trial();
+        self.serve.past.releases.wipe(outbox);
         let app = self.serve.app();
         if app.health().is_healthy() {
             let how = self.restarts_for.as_ref().map(|reason| format!("; it went by restart: {reason}"));
@@ -209,6 +211,11 @@ impl Swap {
         // One that failed may be the first of those that make it unhealthy: the next comes in its own time.
         if !app.health().is_failing() && !app.has_passed_since(asked) {
             app.probe_now(now);
+        }
+        if is_over && app.health().is_failing() {
+            // The next probes decide: one passes, or it becomes unhealthy.
+            self.until = now + ENGINE;
+            return false;
         }
         is_over || app.has_passed_since(asked)
     }

@@ -74,8 +74,8 @@ pub(super) struct Fetch {
 #[derive(Clone, Debug)]
 pub(super) struct Return {
     pub(super) reason: String,
-    /// Whether the release is bad, and not only unwanted.
-    pub(super) is_bad: bool,
+    /// What that is for the release.
+    pub(super) end: ReturnEnd,
 }
 
 impl Fetch {
@@ -90,4 +90,15 @@ impl Fetch {
     pub(super) fn cancel(&mut self, outbox: &mut Outbox) {
         self.steps().into_iter().for_each(|step| step.cancel(outbox));
     }
+}
+
+/// What it is for a release that traffic goes back from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReturnEnd {
+    /// It is bad.
+    Bad,
+    /// The document has another one. It begins again if it is there again.
+    Unwanted,
+    /// It is no fault of its own, and another attempt would cost as much: it gets no verdict, and is not tried again.
+    GivenUp,
 }

@@ -156,6 +156,11 @@ impl Serve {
         self.admit(outbox, now);
     }
 
+    /// Whether the group put it on standby.
+    pub fn is_standby(&self) -> bool {
+        self.standby
+    }
+
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let rotation = self.rotation.as_ref().filter(|_| !self.is_replacing).and_then(Rotation::wake);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::message::job::Ticket;
+use crate::targets::ports::LONGEST_DELAY;
 use crate::view::TargetStage;
 
 /// Where a target stands.
@@ -49,6 +50,13 @@ pub(in crate::targets) struct Limit {
     pub(in crate::targets) at: Uptime,
     /// `target.timeout`, counted from the registration.
     pub(in crate::targets) proving: Duration,
+}
+
+impl Limit {
+    /// For what was in before: nothing that a load balancer does is a reason to give it up.
+    pub(in crate::targets) fn patient(now: Uptime) -> Self {
+        Self { at: now + LONGEST_DELAY, proving: LONGEST_DELAY }
+    }
 }
 
 impl Stage {

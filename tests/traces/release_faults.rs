@@ -1,4 +1,4 @@
-//! What a review of releases found.
+//! Releases with faults of the engine, of the load balancer and of the agent itself: a good one stays good, and what serves goes on serving.
 
 use std::time::Duration;
 
@@ -187,25 +187,6 @@ fn a_document_that_goes_back_and_forth_is_followed_to_its_end() {
 }
 
 #[test]
-fn a_release_whose_old_container_could_not_be_stopped_begins_again() {
-    for document in [by_readiness, by_restart] {
-        let (one, two) = (document("v1"), document("v2"));
-        let life = || Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
-        let failing = |times| life().fails(JobKind::StopContainer, times, ErrorClass::Transient, "the engine is busy");
-        let count = failing(1000).run(secs(700)).count(JobKind::StopContainer);
-        let later = failing(count).run(secs(4000));
-        assert_eq!(
-            tags(&later),
-            ["v2"],
-            "begun {:?}, {:?}\n{}",
-            later.documents.begun,
-            later.view().releases,
-            later.trace()
-        );
-    }
-}
-
-#[test]
 fn a_verdict_that_cannot_be_written_keeps_no_release_waiting_that_was_known_before() {
     let three = by_targets("v3");
     let life = good(by_targets).publishes(secs(126), &three).run(secs(145));
@@ -330,14 +311,6 @@ fn memory_is_measured_right_before_a_release_that_waited() {
     let life = life.run(secs(300)).with_documents(short(100_000_000)).run(secs(1300));
     let (measured, created) = (moments(&life, "> MeasureCapacity"), moments(&life, "> CreateContainer"));
     assert_eq!(tags(&life), ["v1"], "{measured:?} {created:?}\n{}", life.trace());
-}
-
-#[test]
-fn an_agent_that_goes_on_with_a_bake_takes_its_lock_again() {
-    let document: fn(&str) -> String = |tag| by_targets(tag) + " release.bake=120s";
-    let (before, at) = in_bake(document);
-    let life = killed(before, at, &document("v2")).run(secs(110));
-    assert!(life.count(JobKind::TakeLock) > 0, "{}", life.trace());
 }
 
 #[test]
