@@ -105,42 +105,40 @@ async fn a_version_that_turns_unhealthy_in_the_bake_costs_no_request_and_one_ins
     let mut all = RegisteredFleet::start(INSTANCES, "1s", WORDS).await;
     let load = Load::start(all.balancer.address, BUSY, LONGEST);
     until("the load is there", async || load.total() > 2_000).await;
-    for _ in 0..2 {
-        let (before, serving) = (all.created(), all.targets(true));
-        all.fleet.publish("");
-        until("traffic has moved", async || {
-            let (moved, left) = (all.targets(true), all.targets(false));
-            let is_new = |one: &Registered| !serving.iter().any(|old| old.target == one.target);
-            moved.iter().any(is_new) && left.iter().any(|one| serving.iter().any(|old| old.target == one.target))
-        })
-        .await;
-        let new = all.targets(true).into_iter().find(|one| !serving.iter().any(|old| old.target == one.target));
-        let new = new.expect("it has moved");
-        assert_eq!(post(new.address, "/sick").await.status, 200);
-        let sick = Instant::now();
-        until("traffic is back", async || {
-            let serves = all.targets(true);
-            serving.iter().all(|old| serves.iter().any(|one| one.target == old.target))
-        })
-        .await;
-        let back = sick.elapsed();
-        all.is_bad(1).await;
-        let (back, verdict) = (back, sick.elapsed());
-        report(
-            "unhealthy in the bake",
-            format!(
-                "traffic is back {:.1} s after the app turned unhealthy, the verdict on the board after {:.1} s",
-                back.as_secs_f64(),
-                verdict.as_secs_f64()
-            ),
-        );
-        assert!(
-            back < PROBES + AT_ONCE + BUSY_MACHINE && verdict < PROBES + AT_ONCE + BUSY_MACHINE,
-            "{back:?} {verdict:?}"
-        );
-        all.others_stop().await;
-        assert_eq!(all.touched_since(&before), 1, "{}", all.fleet.log());
-    }
+    let (before, serving) = (all.created(), all.targets(true));
+    all.fleet.publish("");
+    until("traffic has moved", async || {
+        let (moved, left) = (all.targets(true), all.targets(false));
+        let is_new = |one: &Registered| !serving.iter().any(|old| old.target == one.target);
+        moved.iter().any(is_new) && left.iter().any(|one| serving.iter().any(|old| old.target == one.target))
+    })
+    .await;
+    let new = all.targets(true).into_iter().find(|one| !serving.iter().any(|old| old.target == one.target));
+    let new = new.expect("it has moved");
+    assert_eq!(post(new.address, "/sick").await.status, 200);
+    let sick = Instant::now();
+    until("traffic is back", async || {
+        let serves = all.targets(true);
+        serving.iter().all(|old| serves.iter().any(|one| one.target == old.target))
+    })
+    .await;
+    let back = sick.elapsed();
+    all.is_bad(1).await;
+    let (back, verdict) = (back, sick.elapsed());
+    report(
+        "unhealthy in the bake",
+        format!(
+            "traffic is back {:.1} s after the app turned unhealthy, the verdict on the board after {:.1} s",
+            back.as_secs_f64(),
+            verdict.as_secs_f64()
+        ),
+    );
+    assert!(
+        back < PROBES + AT_ONCE + BUSY_MACHINE && verdict < PROBES + AT_ONCE + BUSY_MACHINE,
+        "{back:?} {verdict:?}"
+    );
+    all.others_stop().await;
+    assert_eq!(all.touched_since(&before), 1, "{}", all.fleet.log());
     let tally = load.finish();
     report("bad in the bake", tally.to_string());
     assert!(tally.failures.is_empty(), "{tally}\nHAProxy:\n{}", all.balancer.log_text());

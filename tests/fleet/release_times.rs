@@ -1,6 +1,7 @@
 //! How long a release takes, what `restart` costs, and that an agent does not grow by releases.
 //!
-//! `FLEET_RSS_SWAPS=100` makes so many replacements before the memory is measured for the second time; without it there are a few.
+//! `FLEET_RSS_SWAPS=100` makes so many replacements before the memory is measured for the second time, and `FLEET_TIMED=3` so many releases that
+//! are timed; without them there are a few, and one.
 #![expect(clippy::disallowed_methods, reason = "how long it takes, is the case")]
 
 use std::net::SocketAddr;
@@ -32,13 +33,15 @@ const MEDIAN: Duration = Duration::from_secs(20);
 /// For two cores that have other work.
 const BUSY_MACHINE: Duration = Duration::from_secs(10);
 
-/// Releases of the fleet that is timed.
-const ROUNDS: usize = 3;
-
 /// Replacements between the two looks at the memory.
 const SWAPS: usize = 4;
 /// KiB that may come and go: pages of the allocator, and of code that runs for the first time.
 const SLACK: u64 = 1_024;
+
+/// The number that this variable of the environment has.
+fn wanted(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
 
 /// Whether the app at this address has that release.
 async fn has_release(app: SocketAddr, release: u32) -> bool {
@@ -51,7 +54,7 @@ async fn from_the_document_to_the_first_answer_of_the_new_version() {
     let _alone = ALONE.lock().await;
     let mut all = RegisteredFleet::start(INSTANCES, "5s", TIMED).await;
     let mut times = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..wanted("FLEET_TIMED").unwrap_or(1) {
         let published = Instant::now();
         all.fleet.publish("");
         let release = all.fleet.published;
@@ -96,7 +99,7 @@ async fn a_restart_has_the_gap_that_the_status_shows() {
     let mut fleet = Fleet::new(format!("release.move=restart {QUICK}")).await;
     fleet.launch(&groups, &format!("port={app}:8080"), app.ip()).await;
     fleet.released().await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         let load = Load::start(app, QUIET, LONGEST);
         until("the load is there", async || load.total() > 20).await;
         assert_eq!(load.failed(), 0, "no request fails before");
@@ -134,7 +137,7 @@ fn memory(process: i32) -> (u64, u64) {
 #[tokio::test]
 async fn an_agent_is_as_big_after_many_releases_as_after_one() {
     let _alone = ALONE.lock().await;
-    let swaps = std::env::var("FLEET_RSS_SWAPS").ok().and_then(|swaps| swaps.parse().ok()).unwrap_or(SWAPS);
+    let swaps = wanted("FLEET_RSS_SWAPS").unwrap_or(SWAPS);
     let words = "release.healthy_for=500ms release.bake=500ms drain.settle=300ms drain.idle=100ms drain.timeout=5s \
                  stop_timeout=2s probe.interval=200ms";
     let mut all = RegisteredFleet::start(1, "1s", words).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -288,9 +289,11 @@ impl Stage {
         self.world.autoscaling.completions().into_iter().map(|one| format!("{} {}", one.hook, one.result)).collect()
     }
 
+    /// The containers that have values on the tmpfs. A directory that was prepared for one, and has none, is no secret.
     fn secrets(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.world.run_dir().join("secrets")).into_iter().flatten();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let holders = entries.map(|entry| entry.unwrap()).filter(|entry| has_file(&entry.path()));
+        holders.map(|entry| entry.file_name().into_string().unwrap()).collect()
     }
 
     /// `imds=block` holds for this container, in the packet filter and in the notes of the next agent, and for no other.
@@ -441,6 +444,12 @@ impl Stage {
         let after = (of_day.as_secs_f64() - stopped).rem_euclid(86_400.0);
         assert!(after < 43_200.0, "the hook was completed {:.3} s before the app stopped", 86_400.0 - after);
     }
+}
+
+/// Whether there is a file in the directory, or in one below it.
+fn has_file(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.into_iter().any(|path| if path.is_dir() { has_file(&path) } else { true })
 }
 
 /// Waits for it, and adds what the agent wrote if that fails.
