@@ -258,6 +258,8 @@ impl Fleet {
         let agent = &mut self.instances[instance];
         let Some(event) = call.answer.filter(|_| agent.epoch == epoch) else { return };
         match call.what {
+            // An answer that comes too late is none.
+            _ if !agent.outbox.is_open(call.ticket) => return,
             What::Board(_) => agent.read_at = call.looked,
             What::Follow(_) => agent.followed_at = call.looked,
             _ => {} // what it writes is nothing that it reads
