@@ -258,13 +258,15 @@ fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
         161.555  release > DescribeTargets web:21755
         161.605  release TargetsDescribed 21755 is healthy
         161.605  release > DeregisterTarget web:25346
+        161.605  release > WipeSecrets
+        161.605  release SecretsWiped
         161.605  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
         161.625  release VerdictWritten
         161.625  release > ReleaseLock 0
         161.645  release LockReleased
         161.665  release TargetDeregistered
         181.665  release > DescribeTargets web:25346
-        181.665  release > Cancel 291
+        181.665  release > Cancel 292
         181.665  release > Cancel 120
         181.665  release > RemoveContainer container2 within 30s
         181.965  release ContainerRemoved

@@ -61,7 +61,7 @@ impl ReleaseQuestion<'_> {
         let mut checks = vec![Finding::ok(NAME, format!("{at}: release {release}, {state}"))];
         let copy = async {
             // It is there if `berth release publish` wrote the document; without it nothing is missing that a boot needs.
-            board::document(self.aws, board, release).await.map(drop)
+            board::document(self.aws, board, release).await.map(drop).map_err(JobError::from)
         };
         let locks = async { publisher::locks(self.aws, board).await.map(drop).map_err(JobError::from) };
         let (copy, locks) = tokio::join!(within(copy), within(locks));

@@ -72,23 +72,8 @@ struct Mark {
 }
 
 /// The copy of a release's document; none if its publisher wrote none.
-pub async fn document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<Option<Object>, JobError> {
-    let at = object(board, &format!("{release}/document"));
-    match s3::get(aws, &at, None).await {
-        Ok(Some(object)) => Ok(Some(object)),
-        // Without an ETag to compare, there is always an answer.
-        Ok(None) => Err(JobError::new(ErrorClass::Transient, format!("{at} was not returned"))),
-        Err(error) if error.is_missing() => Ok(None),
-        // To who may list only below the board's prefix S3 answers so of what is not there, too.
-        Err(error) if error.class() == ErrorClass::Denied && !has_document(aws, board, release).await? => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether there is such a document. A list says so; a GET of what is not there may be answered with 403.
-async fn has_document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<bool, S3Error> {
-    let names = s3::list(aws, &object(board, &format!("{release}/document"))).await?;
-    Ok(names.iter().any(String::is_empty))
+pub async fn document(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<Option<Object>, S3Error> {
+    s3::find(aws, &object(board, &format!("{release}/document"))).await
 }
 
 /// What the board has about a release: one list.
@@ -282,11 +267,8 @@ impl Available {
 
 /// A lock's ETag, what it says if that can be read, and its age; none if there is no such object.
 pub(super) async fn lock_of(aws: &Aws, at: &ObjectName) -> Result<Option<(String, Option<Lock>, Duration)>, S3Error> {
-    match s3::get(aws, at, None).await {
-        Ok(object) => Ok(object.map(|object| (object.etag, serde_json::from_slice(&object.body).ok(), object.age))),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = s3::find(aws, at).await?;
+    Ok(found.map(|object| (object.etag, serde_json::from_slice(&object.body).ok(), object.age)))
 }
 
 pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, JobError> {

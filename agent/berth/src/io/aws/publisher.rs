@@ -237,11 +237,8 @@ pub async fn resume(
 
 /// The ETag of a release's halt, if there is one.
 pub async fn halt_etag(aws: &Aws, board: &Board, release: &ReleaseId) -> Result<Option<String>, S3Error> {
-    match s3::get(aws, &object(board, &format!("{release}/halt")), None).await {
-        Ok(object) => Ok(object.map(|object| object.etag)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = s3::find(aws, &object(board, &format!("{release}/halt"))).await?;
+    Ok(found.map(|object| object.etag))
 }
 
 /// Every lock that there is.
@@ -262,11 +259,7 @@ pub async fn locks(aws: &Aws, board: &Board) -> Result<Vec<LockView>, S3Error> {
 }
 
 async fn body(aws: &Aws, at: &s3::ObjectName) -> Result<Option<bytes::Bytes>, S3Error> {
-    match s3::get(aws, at, None).await {
-        Ok(object) => Ok(object.map(|object| object.body)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(s3::find(aws, at).await?.map(|object| object.body))
 }
 
 #[cfg(test)]

@@ -51,7 +51,6 @@ impl Swap {
 
     /// Takes away what was put beside the old container.
     fn undo(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.serve.past.releases.wipe(outbox);
         match &mut self.stage {
             SwapStage::Fetching(fetch) => fetch.cancel(outbox),
             SwapStage::Creating(step) => step.cancel(outbox),

@@ -112,7 +112,7 @@ impl Swap {
         let Some((image, facts)) = next.preparation.ready().map(|(image, facts)| (image.clone(), facts.clone())) else {
             return Err(serve);
         };
-        serve.set_replacing(true);
+        serve.begin_replacing(outbox, now);
         let (config, restarts_for) = (next.config.clone(), next.preparation.restarts_for().map(str::to_owned));
         let traffic = if restarts_for.is_some() { TrafficMove::Restart } else { config.traffic_move() };
         if let Some(reason) = &restarts_for {
@@ -129,7 +129,7 @@ impl Swap {
     /// Begins for secrets that were rotated: the same version, with the new values.
     pub fn renew(mut serve: Box<Serve>, outbox: &mut Outbox, now: Uptime) -> Result<Self, Box<Serve>> {
         let Some(image) = serve.past.image.clone() else { return Err(serve) };
-        serve.set_replacing(true);
+        serve.begin_replacing(outbox, now);
         let (config, traffic) = (serve.past.config.clone(), TrafficMove::Targets);
         Ok(Self::new(*serve, SwapCause::Secrets, traffic, config, image, None).started(outbox, now))
     }
@@ -137,7 +137,7 @@ impl Swap {
     /// Goes on with what an agent before this one left: the bake, while what serves is on trial, and another container, which takes no new
     /// traffic any more.
     pub fn rest(mut serve: Serve, other: Option<App>, outbox: &mut Outbox, now: Uptime) -> Self {
-        serve.set_replacing(true);
+        serve.begin_replacing(outbox, now);
         let config = serve.past.config.clone();
         let image = serve
             .past
@@ -335,7 +335,7 @@ impl Swap {
 
     /// Ends the phase without a notice: the release is over.
     pub fn into_serve(mut self) -> Serve {
-        self.serve.set_replacing(false);
+        self.serve.end_replacing();
         self.serve
     }
 

@@ -184,7 +184,6 @@ impl Swap {
             return false;
         }
         self.serve.past.releases.end_trial();
-        self.serve.past.releases.wipe(outbox);
         let app = self.serve.app();
         if app.health().is_healthy() {
             let how = self.restarts_for.as_ref().map(|reason| format!("; it went by restart: {reason}"));

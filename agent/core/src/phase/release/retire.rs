@@ -13,6 +13,8 @@ use crate::view::StepName;
 impl Swap {
     /// The other container leaves. One that clients reach on ports of its own serves what it has; any other has nothing.
     pub(super) fn retire(&mut self, outbox: &mut Outbox, now: Uptime) {
+        // Nothing is started any more.
+        self.serve.past.releases.wipe(outbox);
         let past = &mut self.serve.past;
         let running = self.other.as_ref().and_then(|other| other.running().cloned());
         let running = running.filter(|_| !past.config.target_groups.is_empty());

@@ -115,9 +115,17 @@ impl Serve {
         next.map_or(ServeNext::Stay, |next| ServeNext::Release(Box::new(next)))
     }
 
-    /// A release begins, or is over.
-    pub fn set_replacing(&mut self, is_replacing: bool) {
-        self.is_replacing = is_replacing;
+    /// A release begins.
+    pub fn begin_replacing(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.is_replacing = true;
+        if let Some(rotation) = &mut self.rotation {
+            rotation.pause(outbox, now);
+        }
+    }
+
+    /// It is over.
+    pub fn end_replacing(&mut self) {
+        self.is_replacing = false;
     }
 
     /// Another container serves from now on; returns the one that did.

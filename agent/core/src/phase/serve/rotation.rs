@@ -100,6 +100,14 @@ impl Rotation {
         }
     }
 
+    /// Gives up what is under way: its values would be those of a container that is about to be replaced.
+    pub(super) fn pause(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if matches!(self.state, RotationState::Asked { .. }) {
+            self.halt(outbox);
+            self.plan(outbox, now);
+        }
+    }
+
     fn apply(&mut self, app: &mut App, outbox: &mut Outbox, now: Uptime) {
         match &self.refresh.on_change {
             OnChange::Restart => app.restart("restarted for rotated secrets", outbox, now),

@@ -165,6 +165,19 @@ pub async fn delete(aws: &Aws, at: &ObjectName, condition: Condition<'_>) -> Res
     }
 }
 
+/// An object, if there is one. A GET of what is not there is answered with 403 where a list is allowed under a condition only (API reference,
+/// GetObject): then a list of its key says so.
+pub async fn find(aws: &Aws, at: &ObjectName) -> Result<Option<Object>, S3Error> {
+    match get(aws, at, None).await {
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) if error.class() == ErrorClass::Denied => {
+            let is_there = list(aws, at).await?.iter().any(String::is_empty);
+            if is_there { Err(error) } else { Ok(None) }
+        }
+        found => found,
+    }
+}
+
 /// The keys of a bucket that begin so, without that beginning; all pages.
 pub async fn list(aws: &Aws, prefix: &ObjectName) -> Result<Vec<String>, S3Error> {
     let (mut keys, mut token) = (Vec::new(), None);
