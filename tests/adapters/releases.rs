@@ -13,6 +13,8 @@ use berth_core::message::job::{Job, Ticket};
 use berth_core::message::release::{BoardState, Release, ReleaseId, Verdict};
 use berth_kit::{Fault, World};
 
+use serde_json::json;
+
 use crate::services::Services as _;
 use crate::whole;
 
@@ -400,4 +402,24 @@ async fn of_many_instances_each_lock_has_one_holder() {
     let mut numbers: Vec<u32> = taken.await.into_iter().flatten().map(|lock| lock.number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_not_there_is_no_refusal_where_only_the_board_may_be_listed() {
+    let this = Following::in_s3("berth image=x:1").await;
+    let (_, first) = this.read().await;
+    let get = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::fleet/board/*" });
+    let list = json!({
+        "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::fleet",
+        "Condition": { "StringLike": { "s3:prefix": "board/*" } },
+    });
+    let copy = async || failed(this.perform(Job::ReadCopy { board: board(), release: first.id.clone() }).await);
+    this.world.iam.enforce(&json!({ "Version": "2012-10-17", "Statement": [get, list.clone()] }));
+    let error = copy().await;
+    assert_eq!(error.class, ErrorClass::Broken, "{error}");
+    assert!(error.reason.contains("has no copy of the document"), "{error}");
+    // What is there, and may not be read, is a refusal.
+    this.world.s3.put("fleet", &format!("board/{}/document", first.id), "berth image=x:1", &[]);
+    this.world.iam.enforce(&json!({ "Version": "2012-10-17", "Statement": [list] }));
+    assert_eq!(copy().await.class, ErrorClass::Denied);
 }
