@@ -237,7 +237,7 @@ impl Targets {
     pub fn abandon(&mut self, config: &Config, outbox: &mut Outbox, now: Uptime) {
         let fixed: BTreeSet<u16> = config.ports.iter().map(|port| port.host).filter(|port| *port != 0).collect();
         let is_host = config.network.as_deref() == Some("host");
-        self.were_in = false;
+        (self.were_in, self.returns) = (false, false);
         for one in &mut self.registrations {
             if is_host || fixed.contains(&one.target().port) {
                 one.doubt(now);
