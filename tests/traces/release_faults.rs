@@ -345,3 +345,19 @@ fn while_a_release_logs_in_again_nothing_spins() {
         assert!(life.wakes < 3_000, "{}", life.wakes);
     }
 }
+
+#[test]
+fn a_launch_hook_that_is_refused_in_the_bake_is_no_bad_release() {
+    for document in [by_targets, by_readiness] {
+        let away = |times| good(document).fails(JobKind::CompleteHook, times, ErrorClass::Transient, "no answer");
+        // In the bake the service answers again.
+        let at = Duration::from_secs_f64(moments(&away(500).run(secs(200)), "> WriteVerdict ok")[1] - 10.0);
+        let attempts = away(500).run(at).count(JobKind::CompleteHook);
+        let waits = Event::InstanceDescribed(Some("Pending:Wait".to_owned()));
+        let life = away(attempts).fails(JobKind::CompleteHook, 1, ErrorClass::Denied, "no right");
+        let life = life.answer(JobKind::DescribeInstance, ms(5), waits).run(secs(600));
+        assert!(life.outcome().is_some(), "the instance is given up\n{}", life.trace());
+        assert!(life.trace().contains("no right"), "{}", life.trace());
+        assert_eq!(bad(&life), 0, "{}", life.trace());
+    }
+}

@@ -238,7 +238,8 @@ impl World {
         match self.phase() {
             None => shape.os_boots_in.max(secs(1)) + ms(100),
             Some(PhaseName::Boot) => boot,
-            Some(PhaseName::Serve | PhaseName::Release) => boot + config.restart.backoff_max + unclear + delay,
+            Some(PhaseName::Serve) => boot + config.restart.backoff_max + unclear + delay,
+            Some(PhaseName::Release) => self.release_limit(),
             Some(PhaseName::Failing) => config.stop_timeout + secs(130),
             Some(PhaseName::Drain) => self.drain_limit(),
             Some(PhaseName::Warm | PhaseName::Hold) => IN_FLIGHT + WAIT + secs(10) + unclear,

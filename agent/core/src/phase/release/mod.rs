@@ -20,6 +20,7 @@ use crate::message::command::Command;
 use crate::message::container::{ContainerId, ImageFacts};
 use crate::message::input::Input;
 use crate::message::job::Job;
+use crate::message::outcome::Outcome;
 use crate::message::release::{Release, Verdict};
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
@@ -186,6 +187,10 @@ impl Swap {
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> SwapNext {
         if let ServeNext::Fail(failure) = self.serve.on(input, outbox, now) {
+            // A hook that can never be completed, or a load balancer, is no fault of the release.
+            if failure.outcome != Outcome::AppFailed {
+                return SwapNext::Fail(failure);
+            }
             // On the way back the old one serves.
             let goes_back =
                 matches!(self.stage, SwapStage::Returning(_)) && self.other.as_ref().is_some_and(App::is_up);
