@@ -84,6 +84,8 @@ pub(crate) struct Engine {
     ready_in: Duration,
     stops_in: Duration,
     created: u32,
+    /// The ports of versions that were no good: a load balancer may send there for a while after they are gone.
+    pub(crate) bad_ports: BTreeSet<u16>,
 }
 
 fn within(spans: &[(Duration, Duration)], now: Duration) -> bool {
@@ -117,6 +119,7 @@ impl Engine {
             ready_in: plan.shape.app_ready_in,
             stops_in: ms(300),
             created: 0,
+            bad_ports: BTreeSet::new(),
         };
         for twist in &plan.twists {
             match twist {
@@ -257,6 +260,7 @@ impl Engine {
         let port = (!creation.config.placement.is_unpublished).then_some(port);
         let stopping = false;
         let began = None;
+        self.bad_ports.extend(port.filter(|_| flaw.is_some()));
         let new = Container { id: id.clone(), name, fingerprint, port, flaw, started, began, exits, exited, stopping };
         self.containers.push(new);
         Event::ContainerCreated(id)

@@ -48,7 +48,13 @@ impl World {
                 self.breaks(0, "a boot fails for no reason")
             }
             4 if !trouble => self.breaks(0, "an app is given up for no reason"),
-            5 if !(trouble || short || self.excuses.aws || (killed && self.excuses.metadata)) => {
+            // A version that is no good may end in the middle of it.
+            5 if !(trouble
+                || short
+                || !self.engine.bad_ports.is_empty()
+                || self.excuses.aws
+                || (killed && self.excuses.metadata)) =>
+            {
                 self.breaks(0, "a drain is cut for no reason")
             }
             0 | 3 | 4 => {

@@ -275,8 +275,7 @@ impl World {
                 if self.balancer.failed.len() > failed {
                     self.note("client", || "a request failed".to_owned());
                     if let Some(port) = self.balancer.failed_on {
-                        let is_flawed = |one: &engine::Container| one.port() == Some(port) && one.flaw.is_some();
-                        let is_flawed = self.engine.containers.iter().any(is_flawed);
+                        let is_flawed = self.engine.bad_ports.contains(&port);
                         self.request_failed(port, is_flawed);
                     }
                 }
