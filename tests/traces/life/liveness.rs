@@ -145,7 +145,11 @@ impl World {
         if self.gets_on() && self.phase() != Some(PhaseName::Hold) && !self.seen.hook_refused {
             self.excuses.heal();
         }
-        let is_ready = |agent: &Agent| agent.status == Status::Ok && agent.machine.view().restarts == 0;
+        // A version that crashes in its bake is a bad one.
+        let is_ready = |agent: &Agent| {
+            let serves = agent.status == Status::Ok && agent.machine.phase() == PhaseName::Serve;
+            serves && agent.machine.view().restarts == 0
+        };
         let serves = self.agent.as_ref().is_some_and(is_ready);
         if serves && !self.seen.has_crashed() {
             self.note("world", || "the app crashes".to_owned());
