@@ -212,6 +212,9 @@ impl World {
             TrafficMove::Readiness | TrafficMove::Auto => has_bad,
             TrafficMove::Targets => false,
         };
+        // What cannot be replaced beside the other is restarted for its secrets.
+        let rotates = |twist: &Twist| matches!(twist, Twist::Rotation(_));
+        let gap = gap || (!self.plan.rotates_beside() && self.plan.has(rotates));
         let trouble = self.app_is_excused() || self.excuses.engine || self.excuses.aws || self.excuses.services;
         if self.phase() == Some(PhaseName::Release) && !is_flawed && !gap && !trouble && !self.excuses.long {
             self.breaks(100, format!("a request to port {port} fails in a release"));
