@@ -1,4 +1,4 @@
-//! Releases with faults of the engine, of the load balancer and of the agent itself: a good one stays good, and what serves goes on serving.
+//! Releases with errors of the engine, of the load balancer and of the agent itself: a good one stays good, and what serves goes on serving.
 
 use std::time::Duration;
 

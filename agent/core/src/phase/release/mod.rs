@@ -187,7 +187,7 @@ impl Swap {
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> SwapNext {
         if let ServeNext::Fail(failure) = self.serve.on(input, outbox, now) {
-            // A hook that can never be completed, or a load balancer, is no fault of the release.
+            // A hook that can never be completed, or a load balancer, says nothing of the release.
             if failure.outcome != Outcome::AppFailed {
                 return SwapNext::Fail(failure);
             }

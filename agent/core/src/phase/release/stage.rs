@@ -99,6 +99,6 @@ pub(super) enum ReturnEnd {
     Bad,
     /// The document has another one. It begins again if it is there again.
     Unwanted,
-    /// It is no fault of its own, and another attempt would cost as much: it gets no verdict, and is not tried again.
+    /// It has no part in it, and another attempt would cost as much: it gets no verdict, and is not tried again.
     GivenUp,
 }
