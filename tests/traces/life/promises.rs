@@ -559,8 +559,8 @@ impl World {
                 let runs = self.engine.running().any(|one| {
                     one.id == *id && Some(&*one.fingerprint) == self.wants() && !one.stopping && one.flaw.is_none()
                 });
-                // Another release is booted if this one cannot be read any more.
-                let unread = self.plan.follows() && self.plan.troubles(&RELEASES);
+                // Another release is booted if this one cannot be read any more, or fails in the bake that goes on.
+                let unread = self.plan.follows() && (self.plan.troubles(&RELEASES) || self.app_is_excused());
                 if runs
                     && !unread
                     && phase == PhaseName::Boot
