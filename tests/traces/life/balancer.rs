@@ -51,10 +51,8 @@ pub(crate) struct Balancer {
     gives_up: Vec<(Duration, u16)>,
     delay: Duration,
     plan: Rc<Plan>,
-    /// When clients' requests failed.
-    pub(crate) failed: Vec<Duration>,
-    /// The port of the last.
-    pub(crate) failed_on: Option<u16>,
+    /// When clients' requests failed, and on which port.
+    pub(crate) failed: Vec<(Duration, u16)>,
     pub(crate) served: u32,
 }
 
@@ -75,7 +73,6 @@ impl Balancer {
             delay: plan.shape.deregistration,
             plan: plan.clone(),
             failed: Vec::new(),
-            failed_on: None,
             served: 0,
         }
     }
@@ -158,12 +155,12 @@ impl Balancer {
     pub(crate) fn app_ended(&mut self, port: u16, now: Duration) {
         let before = self.ends.len();
         self.ends.retain(|(_, of)| *of != port);
-        self.failed.extend((self.ends.len()..before).map(|_| now));
+        self.failed.extend((self.ends.len()..before).map(|_| (now, port)));
     }
 
     /// Every app ended.
     pub(crate) fn all_ended(&mut self, now: Duration) {
-        self.failed.extend(self.ends.drain(..).map(|_| now));
+        self.failed.extend(self.ends.drain(..).map(|(_, port)| (now, port)));
     }
 
     pub(crate) fn due(&self) -> Option<Duration> {
@@ -216,10 +213,7 @@ impl Balancer {
         let nth = usize::try_from(self.arrivals).unwrap_or_default() % routed.len().max(1);
         match routed.get(nth).copied() {
             Some(port) if answers(port) => self.ends.push((now + takes, port)),
-            port => {
-                self.failed.push(now);
-                self.failed_on = port;
-            }
+            port => self.failed.extend(port.map(|port| (now, port))),
         }
     }
 }

@@ -98,7 +98,8 @@ impl World {
         let untold = (self.excuses.spot || self.excuses.long) && self.agents > 1;
         if self.seen.code == Some(0) && calm && !untold && !self.seen.powered_off {
             let since = self.seen.leaving_since.unwrap_or(Duration::MAX);
-            let lost = self.balancer.failed.iter().filter(|at| **at >= since).count();
+            let is_lost = |(at, port): &&(Duration, u16)| *at >= since && !self.engine.bad_ports.contains(port);
+            let lost = self.balancer.failed.iter().filter(is_lost).count();
             if lost > 0 {
                 return broken(100, format!("{lost} requests failed in a drain that had the time"));
             }

@@ -274,7 +274,7 @@ impl World {
                 self.balancer.advance(self.now, ready, |port| self.engine.answers_on(port, self.now));
                 if self.balancer.failed.len() > failed {
                     self.note("client", || "a request failed".to_owned());
-                    if let Some(port) = self.balancer.failed_on {
+                    if let Some((_, port)) = self.balancer.failed.last().copied() {
                         let is_flawed = self.engine.bad_ports.contains(&port);
                         self.request_failed(port, is_flawed);
                     }
