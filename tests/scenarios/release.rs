@@ -86,10 +86,8 @@ async fn phase(agent: &Agent) -> String {
     agent.status().await["phase"].as_str().unwrap_or_default().to_owned()
 }
 
-#[tokio::test]
-async fn by_readiness_the_next_version_takes_the_port() {
-    let port = free_port();
-    let fleet = Fleet::start(&format!("port={port}:8080 health=/health")).await;
+/// An instance on which v2 has taken the place of v1.
+async fn replaced(fleet: &Fleet) -> Agent {
     fleet.publish("v1", &[]);
     let agent = fleet.launch().await;
     fleet.verdict("ok").await;
@@ -97,6 +95,14 @@ async fn by_readiness_the_next_version_takes_the_port() {
     fleet.verdict("ok").await;
     until("serving", async || phase(&agent).await == "serve").await;
     assert_eq!(version(&agent).await, "v2");
+    agent
+}
+
+#[tokio::test]
+async fn by_readiness_the_next_version_takes_the_port() {
+    let port = free_port();
+    let fleet = Fleet::start(&format!("port={port}:8080 health=/health")).await;
+    let agent = replaced(&fleet).await;
     assert_eq!(agent.http("/ready").await.status, 200);
     assert_eq!(agent.app_address().await.port(), port);
 }
@@ -105,13 +111,7 @@ async fn by_readiness_the_next_version_takes_the_port() {
 async fn without_memory_for_two_containers_a_release_goes_by_restart() {
     let port = free_port();
     let fleet = Fleet::start(&format!("port={port}:8080 health=/health memory=900g")).await;
-    fleet.publish("v1", &[]);
-    let agent = fleet.launch().await;
-    fleet.verdict("ok").await;
-    fleet.publish("v2", &[]);
-    fleet.verdict("ok").await;
-    until("serving", async || phase(&agent).await == "serve").await;
-    assert_eq!(version(&agent).await, "v2");
+    let agent = replaced(&fleet).await;
     let last = agent.status().await["releases"]["last"].clone();
     let reason = last["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("by restart") && reason.ends_with("may use 966.3 GB"), "{reason}");
