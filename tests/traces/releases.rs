@@ -56,7 +56,7 @@ pub(crate) fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
 }
 
 #[test]
-pub(crate) fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
+fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
     let life = good(by_targets).run(secs(300));
     expect![[r#"
         100.289  serve   ConfigRead api from registry.test/api:v2, release 2be772dcb1b6c108
@@ -115,7 +115,7 @@ pub(crate) fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
 }
 
 #[test]
-pub(crate) fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
+fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
     let life = good(by_readiness).run(secs(300));
     expect![[r#"
         101.099  serve   ConfigRead api from registry.test/api:v2, release 2cc73000e3d1b191
@@ -169,7 +169,7 @@ pub(crate) fn by_readiness_the_new_container_proves_itself_before_ready_is_503()
 }
 
 #[test]
-pub(crate) fn by_restart_the_old_container_is_stopped_first() {
+fn by_restart_the_old_container_is_stopped_first() {
     let life = good(by_restart).run(secs(300));
     expect![[r#"
         101.099  serve   ConfigRead api from registry.test/api:v2, release 4c40bc504af38006

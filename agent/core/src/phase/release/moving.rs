@@ -97,7 +97,7 @@ impl Swap {
             if now < self.until {
                 return false;
             }
-            // It has its ports still. That is the engine's fault, and another attempt would cost as much: no verdict.
+            // It has its ports still. That is for the engine to mend, and another attempt would cost as much: no verdict.
             let reason = "the old container cannot be stopped".to_owned();
             self.go_back(Return { reason, end: ReturnEnd::GivenUp }, outbox, now);
             return true;
