@@ -23,7 +23,6 @@ use crate::message::job::{JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
-use crate::targets::HostPorts;
 use crate::view::{ExitView, ReadyReason};
 
 pub use health::Health;
@@ -325,11 +324,6 @@ impl App {
         if let AppState::Up { probe: Probing::Next(at), .. } = &mut self.state {
             *at = now.min(*at);
         }
-    }
-
-    /// The host ports that berth chose for it.
-    pub fn host_ports(&self) -> &HostPorts {
-        &self.recipe.ports
     }
 
     /// Stops it, so that another container takes its ports. It is kept.

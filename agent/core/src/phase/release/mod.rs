@@ -122,7 +122,7 @@ impl Swap {
         let cause = SwapCause::Release(Box::new(next));
         let mut swap = Self::new(*serve, cause, traffic, config, image, Some(facts));
         if traffic != TrafficMove::Targets {
-            swap.ports = swap.serve.app().host_ports().clone();
+            swap.ports = swap.serve.app().ports().clone();
         }
         Ok(Self { restarts_for, ..swap }.started(outbox, now))
     }
