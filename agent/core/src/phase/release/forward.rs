@@ -108,10 +108,6 @@ impl Swap {
                     self.serve.past.targets.choose_again();
                     self.stage = SwapStage::Choosing;
                 } else {
-                    if self.traffic == TrafficMove::Restart {
-                        // Those of the old one, which it leaves: load balancers know them.
-                        self.ports = self.serve.app().ports().clone();
-                    }
                     self.stage = SwapStage::Creating(Box::new(Creating::new()));
                 }
                 true

@@ -122,6 +122,7 @@ impl Swap {
         let cause = SwapCause::Release(Box::new(next));
         let mut swap = Self::new(*serve, cause, traffic, config, image, Some(facts));
         if traffic != TrafficMove::Targets {
+            // Those of the old one, which it leaves: load balancers know them.
             swap.ports = swap.serve.app().ports().clone();
         }
         Ok(Self { restarts_for, ..swap }.started(outbox, now))
